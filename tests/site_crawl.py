@@ -1,6 +1,6 @@
-"""A crawl of the built site: every page, link and anchor that its front page leads to, and the public names that a reader finds there.
+"""Crawl the built site: every page, link and anchor that its front page leads to, and the public names that have a heading.
 
-``python tests/site_crawl.py out/site`` after ``mkdocs build`` prints what does not resolve and what nobody finds.
+``python tests/site_crawl.py out/site`` after ``mkdocs build`` prints broken addresses and public names without a heading.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 LINKS = {"a": "href", "link": "href", "img": "src", "script": "src", "iframe": "src", "source": "srcset"}
-"""Element → its attribute that leads somewhere."""
+"""Element → its attribute with an address."""
 HEADINGS = ("h1", "h2", "h3", "h4")
 FETCHED = ("img", "script", "iframe", "source", "link")
 """Elements whose address a browser opens by itself."""
@@ -39,7 +39,7 @@ class Page(HTMLParser):
         """Keep what an element leads to, and its name."""
         found = dict(attrs)
         self.anchors.update(value for key in ("id", "name") if (value := found.get(key)))
-        # a search engine's copy of the address is nothing that a reader follows
+        # the canonical address is for search engines and is not a link
         if tag in LINKS and (there := found.get(LINKS[tag])) and found.get("rel") != "canonical":
             self.links.append((tag, there))
         if tag in HEADINGS:
@@ -57,7 +57,7 @@ class Page(HTMLParser):
 
 
 def crawl(site: Path, front: str = "index.html") -> tuple[dict[Path, Page], list[str]]:
-    """Follow every link from the front page on.
+    """Follow every link, starting at the front page.
 
     Returns:
         pages by file, and a line for each address that leads nowhere or that a browser would fetch from elsewhere.
@@ -94,7 +94,7 @@ def names_without_a_heading(pages: dict[Path, Page], names: list[str]) -> list[s
 
 
 def main(site: Path) -> int:
-    """Print what is wrong; the exit status is 1 where something is."""
+    """Print the problems; the exit status is 1 if there are any."""
     pages, broken = crawl(site)
     names = re.findall(r"^[\w.]+", NAMES.read_text(encoding="utf-8"), re.MULTILINE)
     missing = names_without_a_heading(pages, names)

@@ -1,4 +1,4 @@
-"""``docs/answers.md`` prints what it shows."""
+"""The code of ``docs/answers.md`` prints the shown output."""
 
 from __future__ import annotations
 

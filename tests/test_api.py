@@ -1,6 +1,6 @@
-"""The public names, their parameters and fields, as they stand in api.txt: a rename is a decision.
+"""The public names, their parameters and fields equal api.txt; a rename is a decision.
 
-After a decision: ``python tests/test_api.py`` writes the file anew; look at the difference before committing it.
+After a decision: ``python tests/test_api.py`` rewrites the file; check the difference before you commit it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PAGES = ("catalog", "testing")
 
 
 def described(name: str, thing: Any) -> str:
-    """One line: a name with what a caller may write after it."""
+    """One line per name, with its parameters or fields."""
     if inspect.isclass(thing) and issubclass(thing, ts.Spec):
         return f"{name}: {', '.join(thing.model_fields)}"
     if inspect.isclass(thing):

@@ -38,7 +38,7 @@ NARROWER: dict[str, set[str]] = {
     "cost": {"core"},
     "uncertainty": {"core"},
 }
-"""Packages that know less than their place would allow."""
+"""Packages that may import fewer packages than their position in the order allows."""
 EDGES = ("report", "app", "cli", "testing", "monitor")
 """Imported by no other package; they import anything but each other, with the exceptions below."""
 ARROWS: dict[str, set[str]] = {
@@ -149,7 +149,7 @@ def test_nothing_imports_the_top_level_package() -> None:
 
 
 def test_packages_reexport_nothing() -> None:
-    """A name is found in the file that says it; the catalogue's is a public namespace of its own."""
+    """A name is imported from the file that defines it; only the catalogue's package is a public namespace."""
     full = [name for name, path in modules().items() if path.name == "__init__.py" and any(imports(name, path)) and name != "catalog"]
     assert [name for name in full if name != "testing"] == []
 
@@ -169,7 +169,7 @@ def strongly_connected(graph: dict[str, set[str]]) -> set[frozenset[str]]:
 
 
 def test_there_is_no_cycle() -> None:
-    # a package's own __init__ gathers its modules; it is not a user of theirs
+    # the __init__ of a package may import its own modules
     graph = {name: ours(name, path) for name, path in modules().items()}
     assert strongly_connected(graph) == set()
 
@@ -288,7 +288,7 @@ def test_an_import_costs_half_again_what_its_dependencies_cost(tmp_path: Path) -
         return float(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
     ours, theirs = "import trainsim", "import numpy, pydantic, scipy.special"
-    seconds(ours)  # writes the bytecode
+    seconds(ours)  # the first run writes the bytecode
     ratios = [seconds(ours) / seconds(theirs) for _ in range(11)]
     assert statistics.median(ratios) <= 1.5, ratios
 

@@ -33,7 +33,7 @@ SPECS = {name: thing for name, thing in CLASSES.items() if issubclass(thing, Spe
 
 
 def text_of(thing: Any) -> str:
-    """The docstring of the thing itself, not one inherited."""
+    """The docstring of the object itself, not an inherited one."""
     return inspect.cleandoc(vars(thing).get("__doc__") or "") if inspect.isclass(thing) else inspect.getdoc(thing) or ""
 
 

@@ -21,7 +21,7 @@ CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
 def installed(folder: Path) -> Path:
-    """A copy of the library with its seeds, to which rows can be added."""
+    """A copy of the library with its seed claims, to which rows can be added."""
     shutil.copytree(Path(ts.__file__).parent, folder / "src" / "trainsim", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "src" / "trainsim" / "catalog" / "data" / "claims.toml").unlink(missing_ok=True)  # an installed package has its own copy
     (folder / "seeds").mkdir()

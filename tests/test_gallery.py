@@ -1,7 +1,7 @@
-"""The gallery: every example's printed answer and picture are kept, and the numbers of the answer are still those.
+"""The gallery: the answer and the picture of every example are stored, and the current answer has the same numbers.
 
-After a change that has its reason in CHANGELOG.md: ``python tests/test_gallery.py`` runs every example and writes both anew; look at the
-difference before committing it. The page itself is made when the site is built (docs/hooks/pages.py).
+After a change that has its reason in CHANGELOG.md: ``python tests/test_gallery.py`` runs every example and rewrites both; check the
+difference before you commit it. The page itself is made when the site is built (docs/hooks/pages.py).
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ NUMBER = re.compile(r"-?\d[\d,]*\.?\d*(?:e[+-]?\d+)?")
 
 
 def printed(path: Path, folder: Path) -> tuple[str, dict[str, Any]]:
-    """What an example prints, and the names it leaves; what it writes goes to a folder."""
+    """Output of an example, and its variables; its files are written to a folder."""
     said, before, arguments = io.StringIO(), Path.cwd(), sys.argv
-    sys.argv = [str(path)]  # an example may read a file that is named behind it
+    sys.argv = [str(path)]  # an example may read a file named in its arguments
     os.chdir(folder)
     try:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()):
@@ -44,7 +44,7 @@ def printed(path: Path, folder: Path) -> tuple[str, dict[str, Any]]:
 
 
 def picture(names: dict[str, Any], theme: str) -> Drawing | None:
-    """The picture of the last thing that an example leaves and that has one."""
+    """The picture of the last variable of an example that has one."""
     for thing in reversed(list(names.values())):
         with contextlib.suppress(TrainsimError):
             return draw(thing, theme=theme)

@@ -1,4 +1,4 @@
-"""One word, one meaning: the glossary holds the words of the code, and the code none of those it forbids."""
+"""One word, one meaning: the glossary lists the words of the code, and no public name uses a listed synonym."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pages show runs as printed: every python block, in order; and what a comment promises is what comes out."""
+"""Every python block of the pages runs as printed, in order, and results equal those in its comments."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def comments(code: str) -> dict[int, str]:
 
 
 def promise(comment: str) -> Any:
-    """What a comment after an expression promises: a literal, or a number at its start as rounded there; None where it only explains."""
+    """The result stated in a comment after an expression: a literal, or a rounded number at its start; None if it only explains."""
     number = re.match(r"([\d,]*\.?\d+)(?=[\s,]|$)", comment)
     if number:
         digits = number.group(1).replace(",", "")
@@ -45,7 +45,7 @@ def promise(comment: str) -> Any:
 
 
 def run(code: str, names: dict[str, Any]) -> int:
-    """Each statement as printed; gives how many promises were held."""
+    """Run each statement as printed; returns the number of compared results."""
     said, held = comments(code), 0
     for statement in ast.parse(code).body:
         if isinstance(statement, ast.Expr):

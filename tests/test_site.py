@@ -1,4 +1,4 @@
-"""The documentation site: its made pages hold every public name and formula, and every page is in the navigation.
+"""The documentation site: its generated pages contain every public name and formula, and every page is in the navigation.
 
 After a change of a convention: ``python tests/test_site.py`` writes its page anew; look at the difference before committing it.
 """
@@ -20,7 +20,7 @@ DOCS = ROOT / "docs"
 
 
 def loaded(path: Path) -> ModuleType:
-    """A script that no package holds."""
+    """A script outside any package, as a module."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -31,7 +31,7 @@ def loaded(path: Path) -> ModuleType:
 
 
 def made() -> ModuleType:
-    """The hook that makes pages."""
+    """The hook that generates pages."""
     return loaded(DOCS / "hooks" / "pages.py")
 
 
@@ -66,7 +66,7 @@ PAGE = '<html><body><h1 id="top">{title}</h1>{body}</body></html>'
 
 
 def site_of(folder: Path, **bodies: str) -> Path:
-    """A small site: name → what its page holds."""
+    """A small site: name → content of its page."""
     for name, body in bodies.items():
         (folder / f"{name}.html").write_text(PAGE.format(title=f"ts.{name}", body=body), encoding="utf-8")
     return folder

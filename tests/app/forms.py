@@ -1,4 +1,4 @@
-"""What a reader's browser would make of a page: its form, its marks of errors, its figures."""
+"""Parse a page of the app as a browser would: its form, its marked errors, its figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trainsim.app.question import FIELDS, Question
 
 @dataclass
 class ParsedPage(HTMLParser):
-    """A page: what its form would send, the inputs it marks as wrong, its main figures, and its tags."""
+    """A parsed page: the data that its form sends, the inputs marked as wrong, the main figures, and the tags."""
 
     sent: dict[str, str] = field(default_factory=dict)
     wrong: set[str] = field(default_factory=set)
@@ -34,7 +34,7 @@ class ParsedPage(HTMLParser):
         self.ids += [found["id"]] if "id" in found else []
         if found.get("aria-invalid"):
             self.wrong.add(found["name"])
-        if tag == "input" and "name" in found:  # the panel's are not part of the question
+        if tag == "input" and "name" in found:  # inputs of the panel are not part of the question
             self.sent[found["name"]] = found.get("value", "")
         if tag == "textarea":
             self._open = found["name"]
@@ -62,7 +62,7 @@ class ParsedPage(HTMLParser):
 
     @property
     def asked(self) -> dict[str, str]:
-        """What the form sends; a browser drops the line break with which a text area begins."""
+        """The data that the form sends; a browser drops the line break at the beginning of a text area."""
         areas = {one.name for one in FIELDS if one.rows}
         return {name: text.removeprefix("\n") if name in areas else text for name, text in self.sent.items()}
 
@@ -74,7 +74,7 @@ def parsed(text: str) -> ParsedPage:
 
 
 def answered(client: Any, asked: Question, path: str = "/answer") -> Any:
-    """The answer to a question, once it is there."""
+    """The answer to a question, after waiting for it."""
     for _ in range(600):
         found = client.get(f"{path}?{asked.address}")
         if "data-poll" not in found.text:

@@ -1,4 +1,4 @@
-"""Questions in work: one at a time, with their progress, stopped when the reader says so."""
+"""Jobs: questions are computed one at a time, report their progress, and can be stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The app's pages: the form holds the question, the figures are the library's, what is hostile is refused in a sentence."""
+"""The app's pages: the form contains the question, the figures equal the library's, and hostile input is refused with one error."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def endless(_asked: Question, _folder: Path | None, report: Report) -> None:
 
 @pytest.fixture
 def slow() -> Iterator[Any]:
-    """An app whose every answer takes for ever."""
+    """An app whose answers never finish."""
     app = make_app(answer=endless)
     yield app.test_client()
     app.extensions["trainsim"].jobs.close()

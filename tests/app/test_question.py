@@ -1,4 +1,4 @@
-"""A question and its address are one thing; what is wrong with a text is said once, at its input."""
+"""A question equals its address; each invalid text gives one error at its input."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def judged(name: str, factor: float = 1.0, unit: str | None = None) -> ts.Verdic
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_correct_figure_is_not_refuted_and_ten_times_it_is(name: str) -> None:
-    """What only the user gives never confirms; a loop of reinforcement learning depends on judgement about engines."""
+    """Figures that only the user gives never confirm a claim; predictions of reinforcement learning depend on judgement about engines."""
     verdict, wrong = judged(name), judged(name, 10.0)
     open_ = "reinforcement" in name
     assert verdict.number in (("CANNOT BE JUDGED",) if open_ else ("NOT REFUTED", "STRAINED")), verdict.checks
@@ -147,7 +147,7 @@ def test_the_same_figure_in_another_unit_gets_the_same_verdict(name: str) -> Non
 
 
 def test_every_quantity_has_a_measure_and_a_case() -> None:
-    # as gpu_hours; below; a purchase told as a floor; of a lab's people
+    # as for gpu_hours; below; a purchase cost given as a lower bound; the pay of a lab's people
     left = {"busy_gpu_hours", "mtp_depth", "tokens_per_position", "investment", "pay", *REFUSED}
     assert {c.quantity for c, _, _ in CASES.values()} == set(DIMENSIONS) - left
 
@@ -241,7 +241,7 @@ def test_the_owners_cost_is_another_figure_than_rent() -> None:
 
 
 def test_unreported_inputs_do_not_refute_a_claim() -> None:
-    """Medians that the catalogue filled in are no statement of the run's maker."""
+    """Medians that the catalogue filled in are not statements of the run's maker."""
     names = {c.name for c in ts.audit(ts.Claim("cost", 26e3, unit="USD"), bare()).checks}
     assert names == {"prediction"}
     unpriced = ts.audit(ts.Claim("cost", 90e6, unit="USD", subject="llama3.1-405b", date="2025-06-30"))
@@ -270,7 +270,7 @@ def test_a_scenario_is_never_stronger_than_cannot_be_judged() -> None:
 
 
 def test_the_grade_of_the_field_decides() -> None:
-    """GPT-3's tokens are its paper's, its hours an outsider's."""
+    """GPT-3's tokens are from its paper, its hours from an outsider's estimate."""
     said = ts.Claim("tokens", 300, unit="Gtoken", subject="gpt3-175b")
     assert ts.audit(said).number == "CONFIRMED"
     assert ts.audit(ts.Claim("flops", 3.14e23, unit="FLOP", subject="gpt3-175b")).number == "CONFIRMED"
@@ -278,7 +278,7 @@ def test_the_grade_of_the_field_decides() -> None:
 
 
 def test_every_published_run_can_be_audited() -> None:
-    """No row breaks the audit; what can't be judged says why."""
+    """No row makes the audit fail; a claim that can't be judged has a reason."""
     for name, row in ts.catalog.rows("runs").items():
         if row["kind"] != "benchmark":
             verdict = ts.audit(ts.Claim("gpu_hours", 1e5, unit="GPU-h", subject=name))
@@ -303,7 +303,7 @@ def test_a_comparison_puts_both_sides_at_one_scope() -> None:
 
 
 def test_one_market_cancels_in_a_comparison_at_one_rent() -> None:
-    """The same chips at the same hours: rent is one draw, so the ratio of the last runs is exactly that of their hours."""
+    """Chips and months are equal, so rent is one draw and the ratio of costs is exactly the ratio of hours."""
     twice = run(phases=(ts.Phase("pretrain", tokens=2e12, seq_len=4096),), name="twice")
     verdict = ts.audit(ts.Claim("cost", 2, unit="times"), run(), versus=twice)
     assert [float(q) for q in verdict.ratios["the final run"]] == pytest.approx([2.0] * 3, rel=1e-9)
@@ -347,7 +347,7 @@ def test_a_misspelt_subject_gets_a_suggestion() -> None:
 
 
 def test_a_run_is_not_taken_as_published_because_of_its_name() -> None:
-    """A run called as V3 is, of another architecture: no sibling, no row of V3's people, no stranger measured on V3."""
+    """A run with V3's name and another architecture gets no sibling runs, no prior on V3's people, and no measured runs of V3."""
     theirs, mine = ts.catalog.run("deepseek-v3"), run(name="deepseek-v3")
     said = ts.Claim("cost", 26.2e3, unit="USD")
     assert [r.label for r in ts.audit(said, mine).rungs] == [r.label for r in ts.audit(said, run()).rungs]
@@ -363,7 +363,7 @@ def test_a_run_is_not_taken_as_published_because_of_its_name() -> None:
 
 
 def test_a_run_under_another_name_is_still_excluded_from_its_prediction() -> None:
-    """V3 under a name of its user's: what its maker disclosed stays hidden from who judges it."""
+    """V3 under a user's name: its maker's disclosures are still excluded from the prediction."""
     v3 = ts.catalog.run("deepseek-v3")
     renamed = v3.replace({"name": "x", "model": v3.model.replace({"name": "x"})})
     assert ts.catalog.mfu_evidence(renamed).used == ts.catalog.mfu_evidence(v3).used
@@ -380,7 +380,7 @@ def test_a_verdict_can_be_pickled(name: str) -> None:
 
 @pytest.mark.parametrize("quantity", ["tokens", "flops", "gpus", "wall_days", "cost"])
 def test_every_quantity_of_a_sparse_row_gets_a_verdict(quantity: str) -> None:
-    """A measured rate has no tokens, an old run no public rent, a card no accelerators: each verdict says what is unknown."""
+    """A measured rate has no tokens, an old run no public rent, a model card no accelerators; each verdict names what is unknown."""
     for name in ("nemo-25.09-deepseek-v3", "llama1-7b", "gpt-oss-120b", "ling-1t"):
         for as_of in (None, "2024-06-30"):
             verdict = ts.audit(ts.Claim(quantity, 1e6, unit=DIMENSIONS[quantity], subject=name), as_of=as_of)

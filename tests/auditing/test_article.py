@@ -1,4 +1,4 @@
-"""All fifteen claims of the article: each verdict is computed, so each changes when its figure does."""
+"""All fifteen claims of the article: each verdict is computed, so it changes if its figure changes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SAID = {
     "fleet-944m": ("source", "4 years dropped"),
     "pay-1.3m": ("source", "a maximum stated as 'some earn'"),
 }
-"""Claim → a check and what it must say: each is computed from the model, the rows or the terms of the source."""
+"""Claim → name of a check and its expected finding, which is computed from the model, the rows or the terms of the source."""
 
 
 @pytest.fixture(scope="module")

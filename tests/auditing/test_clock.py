@@ -13,7 +13,7 @@ from trainsim.catalog.rows import PUBLISHED, Row, day_of
 from trainsim.catalog.rows import rows as real_rows
 
 LANGUAGE = ("phrases", "currencies", "claims", "sources")
-"""Files that hold words and units, not evidence."""
+"""Files that contain words and units, not evidence."""
 AS_OF = ("2024-12-28", "2025-03-31", "2026-03-31")
 
 

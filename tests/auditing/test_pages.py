@@ -56,7 +56,7 @@ def test_every_claim_has_its_page() -> None:
 
 
 def test_every_page_is_what_is_computed(verdicts: dict[str, ts.Verdict]) -> None:
-    """Words to the letter; numbers to the last digit shown, which another machine may round the other way."""
+    """Words are equal; numbers may differ by one in the last printed digit, because machines round differently."""
     for name, verdict in verdicts.items():
         written = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
         ours, theirs = (NUMBER.split(text) for text in (page(name, verdict), written))

@@ -221,7 +221,7 @@ def test_a_check_that_was_not_made_is_named() -> None:
 
 
 RUNS = ["llama3.1-405b", "deepseek-r1-all", "bloom-176b", "pythia-12b", "phi-3.5-mini", "palm-540b"]
-"""A dense run with a dot in its name; one without tokens; two before anyone published much; a small one; one without a rent."""
+"""A dense run with a dot in its name, one without tokens, two from years with few rows, a small one, and one without a rent."""
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -340,7 +340,7 @@ def test_a_verdict_can_be_pickled() -> None:
 
 
 def reported(hours: float, source: str = "arXiv:0000.00000") -> ts.Run:
-    """A dense 7B on a trillion tokens in some H100-hours, as somebody's paper reports them."""
+    """A dense 7B on a trillion tokens with reported H100-hours."""
     run = ts.Run(
         name="seven", model=ts.catalog.model("llama2-7b"), cluster=ts.catalog.cluster("hgx-h100", gpus=256),
         phases=[ts.Phase("pretrain", tokens=1e12, seq_len=4096)], efficiency=ts.BusyHours(gpu_hours=hours),
@@ -349,7 +349,7 @@ def reported(hours: float, source: str = "arXiv:0000.00000") -> ts.Run:
 
 
 def test_an_implausible_disclosure_caps_the_word() -> None:
-    """Work at full peak takes 12,000 hours: 35,000 is ordinary, 13,500 is 89 % of the peak, 11,000 is more than there is."""
+    """At full peak the work takes 12,000 hours: 35,000 is ordinary, 13,500 is 89 % of the peak, and 11,000 is impossible."""
     words = {}
     for hours in (35_000, 13_500, 11_000):
         claim = ts.Claim("gpu_hours", hours, unit="GPU-hours", scope="the final run", date="2026-01-31")
@@ -369,7 +369,7 @@ def test_an_average_over_all_hours_refutes_no_rate_while_stepping(as_of: str | N
     assert ts.audit(said.replace({"value": 80}), as_of=as_of).number == "REFUTED"
     assert ts.audit(said.replace({"value": 20}), as_of=as_of).number == "REFUTED"
     before = ts.audit(said, subject=ts.catalog.run("palm-540b"), as_of="2022-03-15")
-    assert before.number != "REFUTED"  # nothing but hours is known, and they hold downtime
+    assert before.number != "REFUTED"  # only hours are known, and they include downtime
 
 
 def test_a_row_of_a_month_counts_for_its_subject_from_the_first() -> None:

@@ -30,7 +30,7 @@ def at(value: float, bound: str = "") -> Stated:
 
 
 def lognormal(median: float, width: float) -> Prediction:
-    """A log-normal prediction whose P95 / P5 is the width."""
+    """A log-normal prediction with P95 / P5 = width."""
     sigma = math.log(width) / (2 * 1.6448536)
     scores = (-2.5758293, -1.6448536, 0.0, 1.6448536, 2.5758293)
 

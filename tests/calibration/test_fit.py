@@ -1,4 +1,4 @@
-"""The fit of constants recovers the truth behind its rows and depends on no other rows."""
+"""The fit recovers the constants that its rows were made from, and depends on no other rows."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def steps(tmp_path: Path) -> list[MeasuredStep]:
 
 
 def made_from(steps: list[MeasuredStep], **known: float) -> list[MeasuredStep]:
-    """The same rows with the time the model gives where some constants have these values."""
+    """The same rows, with the times modelled at these values of some constants."""
     values = {name: np.array([known.get(name, float(row["prior"]))]) for name, row in catalogue_rows("constants").items()}
     return [replace(s, seconds=float(np.exp(t[0]))) for s, t in zip(steps, c.modelled_log_seconds(steps, values), strict=True)]
 
@@ -75,7 +75,7 @@ def test_the_calibrated_sigma_covers_90_percent() -> None:
 
 
 def test_the_sigma_from_few_configurations_covers_the_next_one() -> None:
-    """Twelve configurations and a thirteenth, many times: nine in ten of the next lie inside, where the bare quantile holds fewer."""
+    """Of many sets of twelve configurations, the thirteenth lies inside in 90 %; a plain quantile contains fewer."""
     rng, z = np.random.default_rng(5), 1.6448536269514722
     inside = {None: 0, 12: 0}
     for _ in range(1500):
@@ -187,7 +187,7 @@ def test_the_factor_of_a_source_before_the_calibration_is_a_row() -> None:
 
 @pytest.mark.parametrize("name", sorted(catalogue_rows("stacks")))
 def test_every_number_of_a_stack_names_where_it_came_from(name: str) -> None:
-    """A fitted constant the calibration, one that rows did not move its prior, a figure of the row its own source, the rest nobody."""
+    """A fitted constant names the calibration, an unfitted one its prior, a figure of the row its own source; other numbers name none."""
     made = ts.catalog.stack(name)
     said, base = made.sources(), catalogue_rows("stacks")[catalogue_rows("stacks")[name].get("like") or name]
     own = base.get("sources", {})
@@ -222,7 +222,7 @@ def test_the_modelled_step_is_at_the_median_and_twice_it_is_not() -> None:
 
 
 def test_the_value_of_a_cause_reproduces_the_measured_step() -> None:
-    """At the value it names, the step is about the measured one."""
+    """At the value that a cause gives, the modelled step is close to the measured one."""
     made = run()
     usual = float(np.asarray(ts.step_time(made).total))
     found = stack_numbers(ts.diagnose(made, step_time=1.15 * usual).explanations)[0]

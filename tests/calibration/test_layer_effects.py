@@ -24,7 +24,7 @@ from trainsim.testing.tables import table_of
 
 @pytest.fixture(scope="module")
 def steps(tmp_path_factory: pytest.TempPathFactory) -> list[MeasuredStep]:
-    """Eight micro-batches' layers, each measured at six depths, as the model times them before any row was seen."""
+    """Layers with eight micro-batches, each measured at six depths, at the times modelled with the prior."""
     shapes = [(8, 8 * m, m, h, 16, depth, 1024, 8, 1, 1, 1000) for m in (1, 2, 4, 8) for h in (1024, 4096) for depth in range(4, 10)]
     rows = read_steps(table_of(tmp_path_factory.mktemp("rows") / "rows.csv", shapes))
     believed = {name: np.array([float(row["prior"])]) for name, row in catalogue_rows("constants").items()}
@@ -32,7 +32,7 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> list[MeasuredStep]:
 
 
 def drawn(steps: Sequence[MeasuredStep], between: float, within: float, seed: int = 3) -> NDArray[np.float64]:
-    """Residuals with something in common by layers."""
+    """Residuals with a common part for each kind of layers."""
     rng = np.random.default_rng(seed)
     common = {name: between * rng.standard_normal() for name in sorted({s.layer_fingerprint for s in steps})}
     return np.array([common[s.layer_fingerprint] + within * rng.standard_normal() for s in steps])
@@ -64,7 +64,7 @@ def test_independent_residuals_give_no_layer_effect(steps: list[MeasuredStep]) -
 
 @given(values=st.lists(st.lists(st.floats(-0.3, 0.3), min_size=2, max_size=6), min_size=MIN_REPEATED_LAYERS, max_size=8))
 def test_the_layer_effect_is_the_posterior_mean_by_brute_force(steps: list[MeasuredStep], values: list[list[float]]) -> None:
-    """Of the common part under normal laws with the variances by moments, integrated over a grid."""
+    """The posterior mean of the common part under normal distributions with variances by moments, integrated over a grid."""
     names = sorted({s.layer_fingerprint for s in steps})[: len(values)]
     rows = {name: [s for s in steps if s.layer_fingerprint == name][: len(each)] for name, each in zip(names, values, strict=True)}
     chosen = [s for name in names for s in rows[name]]

@@ -20,7 +20,7 @@ LINES = {
     "TorchtitanLog": "step: 10  loss: 7.0  memory: 40.0GiB  tps: {tps}  mfu: 40.0%",
     "WatchCsv": "trainsim,4,{s},9.1,9.6,10.2,0.38",
 }
-"""A line of every format, with places for seconds, milliseconds and tokens per second and accelerator."""
+"""A line of every format, with placeholders for seconds, milliseconds, and tokens per second and accelerator."""
 TOKENS = 8192.0
 
 

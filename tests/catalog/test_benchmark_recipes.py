@@ -38,7 +38,7 @@ def test_the_same_release_is_preferred_then_the_newest_before_it() -> None:
     graphs = {"attention", "router"}
     assert of("26.02").graphs == of("26.03").graphs == of("26.04.01").graphs == graphs
     assert of("26.06").graphs == of("27.12").graphs == {"step"}
-    assert of("25.01", batch=2048) == of("25.09", batch=2048)  # older than all: the oldest
+    assert of("25.01", batch=2048) == of("25.09", batch=2048)  # before every release: the oldest is taken
 
 
 def test_a_recipe_of_another_layout_gives_no_recompute_settings() -> None:
@@ -52,7 +52,7 @@ def test_a_recipe_is_chosen_by_layout_then_format_then_batch(monkeypatch: pytest
     like = {**row, **{name: str(value) for name, value in V3.items()}, "since": "26.02", "batch": "4096", "precision": "mxfp8"}
     others = [{"ep": "8"}, {"precision": "bf16"}, {"batch": "2048"}, {"since": "25.09"}]
     graphs = ["attn", "mlp", "moe", "moe_router"]
-    for kept in range(4):  # each fits worse than what follows it
+    for kept in range(4):  # each matches worse than the next
         rows = tuple(like | change | {"graphs": word} for change, word in zip(others[: kept + 1], graphs, strict=False))
         monkeypatch.setattr("trainsim.catalog.benchmark_recipes._rows", lambda rows=rows: rows[::-1])
         best = captured_parts([graphs[kept]])

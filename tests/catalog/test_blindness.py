@@ -23,12 +23,12 @@ JUDGED = "deepseek-v3"
 
 @pytest.fixture(scope="module")
 def judged() -> ts.Run:
-    """The run without the hours its maker disclosed, at a rent somebody quotes."""
+    """The run without its maker's disclosed hours, at a quoted rent."""
     return blind_run(ts.catalog.run(JUDGED)).replace({"price": ts.Rental(usd_per_gpu_hour=2.0, region="china")})
 
 
 def copied(file: str, like: str, **changes: Any) -> Row:
-    """A row like another, under the name of a stranger."""
+    """A copy of a row under another organisation's name."""
     row = real_rows(file)[like]
     header = {f.name: changes.pop(f.name) for f in dataclasses.fields(Row) if f.name in changes}
     return dataclasses.replace(row, **{"id": "a-stranger", **header, "fields": {**row.fields, "org": "A stranger", **changes}})
@@ -36,7 +36,7 @@ def copied(file: str, like: str, **changes: Any) -> Row:
 
 @pytest.fixture
 def added(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Adds rows to what the evidence is built from."""
+    """Adds rows to those that evidence is built from."""
 
     def add(*new: Row) -> None:
         def seen(file: str) -> Mapping[str, Row]:
@@ -50,7 +50,7 @@ def added(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def a_run(**changes: Any) -> Row:
-    """Another lab's run at a utilisation nobody has seen."""
+    """Another lab's run at an extreme utilisation."""
     return copied("runs", "nemo-25.09-deepseek-v3", **{"tokens_per_s_per_gpu": 3200.0, "gpus": 4096} | changes)
 
 
@@ -153,7 +153,7 @@ def test_a_prior_has_a_narrow_and_a_wide_variant(judged: ts.Run) -> None:
 
 
 def test_a_hyperscalers_quote_affects_other_clouds_less_than_their_own(judged: ts.Run, added: Any) -> None:
-    """It moves what other clouds are predicted to ask less than one of their own quotes does."""
+    """It changes the predicted price of other clouds less than a quote of theirs does."""
     day = dt.date(2024, 12, 25)
     unit = judged.unit_of(RENT)
 

@@ -1,4 +1,4 @@
-"""The table of precomputed sizes and utilisations equals what counting gives; run as a program, this file regenerates it."""
+"""The table of precomputed sizes and utilisations equals a new count; run as a program, this file regenerates it."""
 
 from __future__ import annotations
 

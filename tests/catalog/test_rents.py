@@ -137,7 +137,7 @@ def test_one_term_and_tier_in_one_prior() -> None:
 
 
 def test_the_tier_is_one_that_offers_the_chip() -> None:
-    """In 2020 the largest clouds alone listed the V100; later others did."""
+    """In 2020 only the largest clouds listed the V100; later others did too."""
     run = on(ts.catalog.cluster("dgx-1-v100", gpus=64)).replace({"price": Rental(usd_per_gpu_hour=1.0, date="2020-05-01")})
     assert rent_evidence(run, dt.date(2020, 5, 27)).how.startswith("hyperscaler")
     assert rent_evidence(run, dt.date(2022, 12, 31)).how.startswith("specialist")

@@ -44,7 +44,7 @@ def test_a_row_after_the_catalogues_date_is_rejected() -> None:
 
 
 WRITTEN = dt.date(2026, 11, 23)
-"""When the first judgement of the catalogue was written down."""
+"""Day of the first judgement in the catalogue."""
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_the_chips_hold_dense_peaks_of_the_part_they_name() -> None:
         chip = ts.catalog.chip(name)
         assert chip.name == name
         peak = chip.peak
-        if peak.bf16 and peak.fp8 and name in GENERATIONS:  # others may have no faster units for eight bits
+        if peak.bf16 and peak.fp8 and name in GENERATIONS:  # other chips may have no faster units for eight bits
             assert float(peak.fp8) == pytest.approx(2 * float(peak.bf16), rel=0.02)
         assert all("chips/" in source for source in chip.sources().values())
 
@@ -192,7 +192,7 @@ def test_nothing_of_the_catalogue_can_be_changed() -> None:
 
 
 def assert_frozen(value: object) -> None:
-    """No mapping takes an item, and nothing inside is a list or a set."""
+    """No mapping accepts a new item, and no value is a list or a set."""
     if isinstance(value, Mapping):
         with pytest.raises(TypeError):
             value["x"] = 1  # type: ignore[index]
@@ -220,7 +220,7 @@ SOURCED = ("chips", "clusters", "hosts", "models", "runs", "prices", "rents", "p
 
 @pytest.mark.parametrize("file", SOURCED)
 def test_every_row_has_a_source_that_can_be_looked_up(file: str) -> None:
-    """A figure that leans on memory or judgement alone is graded a judgement, or derived from other rows."""
+    """A figure with only recalled or judged sources has the grade judgement, or is derived from other rows."""
     without_address = {name for name, source in sources().items() if "address" not in source}
     for row in rows(file).values():
         if set(row.source) <= without_address:

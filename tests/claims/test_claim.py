@@ -1,4 +1,4 @@
-"""Claims: a figure with its unit, in every way people write it."""
+"""Claims: figures with units in all accepted spellings."""
 
 from __future__ import annotations
 

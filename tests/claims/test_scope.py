@@ -1,4 +1,4 @@
-"""Scopes: inclusion and addition at equal basis and kind, and nowhere else."""
+"""Scopes: inclusion and addition, which need equal basis and kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words read as scopes: phrasings of our own, held apart from the phrases that the catalogue was written for."""
+"""Words parsed as scopes: test phrasings that were not used to write the catalogue's phrases."""
 
 from __future__ import annotations
 
@@ -85,14 +85,14 @@ READ: dict[str, list[frozenset[str]]] = {
     "a single successful pretraining run": [of("pretraining")],
     "the total cost of ownership of its servers": [of("fleet", "infrastructure", "electricity")],
 }
-"""Words → what they may mean, the likeliest first."""
+"""Words → contents that they may mean, the likeliest first."""
 SILENT = (
     "flurble compute", "the marginal cost of the last epoch", "quantum overhead", "neither staff nor data", "not the research",
     "Kosten des Trainings", "o custo de treinar o modelo", "training and inference", "marketing", "non-staff costs", "the cost",
     "a single pass over the data", "the cost to train and run the model",
     "salaries, without which nothing would exist", "everything, from data to salaries",
 )  # fmt: skip
-"""Words that are not understood: a reading of them would be a guess."""
+"""Words that must not be understood, since any reading would be a guess."""
 PHRASES = sorted(" ".join(key) for key, phrase in phrases().items() if phrase.readings)
 
 

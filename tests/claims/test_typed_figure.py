@@ -1,4 +1,4 @@
-"""A figure as people type it: what it measures, its value, and whether it is a bound or a range."""
+"""A typed figure: its quantity, its value, and whether it is a bound or a range."""
 
 import pytest
 from hypothesis import given

@@ -1,7 +1,7 @@
-"""The pages of command lines, and the terminal that README.md shows: every command is run, and answers what they print.
+"""The pages of command lines and the terminal picture of README.md: every command is run, and its answer equals the printed one.
 
-Words must be the same; a figure may be 2 % off, which a change of the third digit is. ``python tests/cli/test_cookbook.py`` runs the
-commands and writes their answers into the pages and the picture anew; look at the difference before committing it.
+Words must be equal; figures may differ by 2 %, about a change of the third digit. ``python tests/cli/test_cookbook.py`` runs the commands
+and rewrites their answers in the pages and the picture; check the difference before you commit it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("cookbook", "transcript")
 BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 FILE = re.compile(r"```\w+ ([\w.]+)\n(.*?)```", re.DOTALL)
-"""A block with a file's name behind its language is that file."""
+"""A block with the name of a file after its language is the content of that file."""
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 NUMBER = re.compile(r"(?<![\w.])\d[\d,]*\.?\d*(?:e[+-]?\d+)?")
 TOLERANCE = 0.02
@@ -42,27 +42,27 @@ SHOWN = (
 )
 """Commands of the picture of a terminal."""
 FONT = re.compile(r"\s*@font-face \{.*?\}\n", re.DOTALL)
-"""Fonts that a browser would fetch."""
+"""Declarations of fonts that a browser would fetch."""
 CELL = 12.2
 """Width of a character of the picture, as rich draws it."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """A command line and what it answers."""
+    """A command line and its printed answer."""
 
     command: str
     answer: str
 
 
 def lines_of(block: str) -> list[Line]:
-    """The commands of a block, each with what stands below it."""
+    """The commands of a block, each with the text below it."""
     parts = re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]
     return [Line(command, answer.rstrip("\n")) for command, _, answer in (part.partition("\n") for part in parts)]
 
 
 def answer_of(command: str) -> str:
-    """What a command prints, errors and notes included; ``| head -3`` keeps the first lines."""
+    """Output of a command, errors and notes included; ``| head -3`` keeps the first lines."""
     words, _, head = command.partition(" | head -")
     name, *arguments = shlex.split(words)
     assert name == "trainsim", command
@@ -75,7 +75,7 @@ def answer_of(command: str) -> str:
 
 
 def same(found: str, printed: str) -> bool:
-    """Whether two answers say the same words, with figures within the tolerance."""
+    """Whether two answers have equal words, and figures within the tolerance."""
     if NUMBER.sub("#", found) != NUMBER.sub("#", printed):
         return False
     values = ([float(number.replace(",", "")) for number in NUMBER.findall(text)] for text in (found, printed))
@@ -131,7 +131,7 @@ def test_the_cookbook_has_forty_lines_of_every_command() -> None:
     assert len(commands) >= 40
     named = {command.split()[1] for command in commands}
     every = set(typer.main.get_group(_app()).commands)
-    assert every - {"hindcasts", "app"} <= named  # one takes long, one serves until it is stopped
+    assert every - {"hindcasts", "app"} <= named  # one command is slow, one runs until it is stopped
 
 
 def test_no_line_of_the_pages_is_wider_than_a_terminal() -> None:
@@ -142,13 +142,13 @@ def test_no_line_of_the_pages_is_wider_than_a_terminal() -> None:
 
 
 def session() -> str:
-    """What a terminal shows after the commands of the picture."""
+    """Content of a terminal after the commands of the picture."""
     with folder_of(""):
         return "\n\n".join(f"$ {command}\n{answer_of(command)}" for command in SHOWN)
 
 
 def terminal(text: str) -> str:
-    """A terminal with a text on it, as an SVG that fetches nothing."""
+    """A terminal that shows a text, as an SVG that fetches nothing."""
     from rich.console import Console
     from rich.text import Text
 
@@ -164,7 +164,7 @@ def terminal(text: str) -> str:
 
 
 def text_on(picture: str) -> str:
-    """The text of a terminal's picture, put together from its runs of characters."""
+    """The text of a terminal's picture, joined from its runs of characters."""
     rows: dict[int, dict[int, str]] = {}
     for run in ET.fromstring(picture).iter("{http://www.w3.org/2000/svg}text"):  # noqa: S314  (our own file)
         if "clip-path" in run.attrib and (words := (run.text or "").rstrip("\n")):
@@ -197,7 +197,7 @@ def test_every_command_in_the_table_of_the_readme_runs() -> None:
 
 
 def record() -> None:
-    """Write every command's answer into its page and the picture."""
+    """Write the answer of every command into its page and the picture."""
     os.environ["COLUMNS"] = COLUMNS
     SHOT.parent.mkdir(exist_ok=True)
     SHOT.write_text(terminal(session()), encoding="utf-8")

@@ -14,7 +14,7 @@ GROUPED = [
     c.ring_all_gather, c.ring_reduce_scatter, c.ring_all_reduce, c.tree_all_reduce, c.hierarchical_all_reduce,
     c.all_reduce, c.all_gather, c.reduce_scatter, c.all_to_all,
 ]  # fmt: skip
-sizes = st.one_of(st.just(0.0), st.floats(1e-6, 1e12))  # no bytes so few that seconds lose their relative accuracy
+sizes = st.one_of(st.just(0.0), st.floats(1e-6, 1e12))  # so many bytes that times keep their relative accuracy
 rates = st.floats(1e6, 1e13)
 latencies = st.floats(0, 1e-3)
 fabrics = st.builds(Fabric, st.integers(1, 72), rates, rates, latencies, latencies)
@@ -61,7 +61,7 @@ def test_arrays_are_elementwise(function: Any, rows: Any) -> None:
 @given(sizes, placed())
 def test_no_all_reduce_beats_the_bytes_every_member_must_send(size: Any, where: Any) -> None:
     group, per_domain, fabric = where
-    fastest = max(fabric.inside, per_domain * fabric.outside)  # all its domain's cards, or its own link
+    fastest = max(fabric.inside, per_domain * fabric.outside)  # all network cards of its domain, or its own link
     assert float(c.all_reduce(size, *where)) >= 2 * (group - 1) / group * size / fastest * (1 - 1e-12)
     assert float(c.all_reduce(size, *where)) <= float(c.ring_all_reduce(size, *where))
 
@@ -75,9 +75,9 @@ def test_point_to_point_is_inside_or_outside(size: Any, distance: Any, fabric: A
 
 
 def _routed(bins: Any, each: Any, top_k: Any, limit: Any) -> Any:
-    """Distinct bins by the rule itself: experts in order of affinity, bins kept by their best expert; mean over every ranking."""
+    """Mean number of distinct bins over all rankings of the experts, with the bins of the best experts kept, by enumeration."""
 
-    # Only which bins come up matters, so walk the tree of "next expert is of bin b" with its probabilities.
+    # only the sequence of bins matters, so the tree of "the next expert is in bin b" is walked with its probabilities
     def walk(left: Any, taken: Any, kept: Any) -> Any:
         if taken == top_k:
             return len({b for b in range(bins) if left[b] < each and b in kept})
@@ -146,7 +146,7 @@ def test_copies_are_conserved_and_merging_never_adds(where: Any, top_k: Any) -> 
 
 @pytest.mark.parametrize(("group", "spread"), [(8, 0.0), (8, 0.3), (4, 0.3), (64, 0.2), (16, 0.05)])
 def test_imbalance_of_a_router_by_sampling(group: int, spread: float) -> None:
-    """Tokens choose 4 of 64 experts by popularity (Gumbel top-k), and experts lie on accelerators in a random order."""
+    """Tokens choose 4 of 64 experts by popularity (Gumbel top-k); experts are placed on accelerators in random order."""
     rng = np.random.default_rng(5)
     worst, found = [], []
     for _ in range(200):

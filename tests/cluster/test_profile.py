@@ -1,4 +1,4 @@
-"""A stack from measurements: what is fed in comes out, noise and all; and a user's file is a stack like any other."""
+"""A stack fitted to measurements recovers the numbers they were made with, also with noise; a user's file can be used as a stack."""
 
 import os
 import runpy

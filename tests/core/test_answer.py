@@ -1,4 +1,4 @@
-"""Every answer of the library: short in one line, readable, HTML, JSON, a table, a bibliography."""
+"""The forms of every answer: one line, text, HTML, JSON, table, bibliography."""
 
 from __future__ import annotations
 
@@ -137,11 +137,11 @@ SAMPLES: dict[str, Callable[[], Any]] = {
     "RankMemory": lambda: ts.memory(modelled()),
     "Posterior": lambda: ts.condition(published(), DOUBT, {"gpu_hours": ts.measured(2.9e6, rel=0.01)}, n=1024),
 }
-"""Class → an answer of it; a class that is missing here fails."""
+"""Class → a sample answer; the test fails for a class without one."""
 
 
 OWN_DICTS = {"Ledger", "RankMemory", "Beliefs", "Posterior"}
-"""Answers whose plain form is that of their files or lines."""
+"""Answers whose ``to_dict`` is that of their files or lines."""
 
 
 def answer_classes() -> dict[str, type]:
@@ -214,7 +214,7 @@ def test_a_dict_equals_the_summary(name: str) -> None:
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_an_answer_is_drawn_or_raises_an_error(name: str) -> None:
-    """``.plot()`` is ``ts.draw``: what one of them can't draw, neither can."""
+    """``.plot()`` equals ``ts.draw``: both draw an answer, or both raise an error."""
     pytest.importorskip("matplotlib")
     answer = sample(name)
     if {cls.__name__ for cls in type(answer).__mro__} & set(drawable()):
@@ -226,7 +226,7 @@ def test_an_answer_is_drawn_or_raises_an_error(name: str) -> None:
 
 
 class Tags(HTMLParser):
-    """Refuses a tag that is closed out of order or never."""
+    """Raises an error for a tag that is closed in the wrong order or not at all."""
 
     def __init__(self) -> None:
         super().__init__()

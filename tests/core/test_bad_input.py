@@ -65,7 +65,7 @@ def simulated(beliefs: dict[Any, Any], **options: Any) -> Any:
 
 
 def chips(**changes: Any) -> None:
-    """Two rows as the loader sees them."""
+    """Two rows in the form that the loader reads."""
     pcie = {**ROW, "form": "PCIe", "peak": {"bf16": 756e12}, "memory_bandwidth": 2.0e12, "power": 350.0}
     sxm = {
         **ROW, "form": "SXM", "sibling": "h100-pcie", "peak": {"bf16": 989e12}, "peak_sparse": {"bf16": 1979e12},
@@ -94,7 +94,7 @@ class Trip(ts.Spec):
 
 
 Case = tuple[str, Callable[[], Any], str, str]
-"""What is wrong, how it is done, what the path holds, which rule is broken."""
+"""A mistake: its name, a function that makes it, a part of the error's path, and the rule id."""
 
 CONFIGS: list[Case] = [
     *((f"config without {k}", lambda k=k: ts.from_hf(without(MIXTRAL, k)), k, "missing") for k in (
@@ -279,7 +279,7 @@ RUN: dict[str, Any] = {}
 
 
 def modelled() -> ts.Run:
-    """A run of one phase whose step is modelled: what a log may belong to."""
+    """A run of one phase with a modelled step, to which a log may belong."""
     if not RUN:
         RUN["run"] = ts.Run(
             model=ts.catalog.model("llama3-8b"),

@@ -1,4 +1,4 @@
-"""The JSON Schemas accept the files that specs are saved as, and texts where numbers may be texts; they refuse what loading refuses."""
+"""The JSON Schemas accept the files that specs are saved as, and texts where numbers may be texts; they reject what loading rejects."""
 
 from __future__ import annotations
 

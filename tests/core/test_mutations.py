@@ -61,7 +61,7 @@ def run() -> dict[str, Any]:
 
 
 def mutated(data: dict[str, Any], random: Random) -> dict[str, Any]:
-    """A copy in which up to three places are left out, renamed or hold something else."""
+    """A copy with up to three items removed, renamed or replaced."""
     data = copy.deepcopy(data)
     for _ in range(random.randint(1, 3)):
         node: Any = data

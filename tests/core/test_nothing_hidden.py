@@ -24,7 +24,7 @@ FILES = sorted(Path(trainsim.__file__).parent.rglob("*.py"))
 
 def test_every_cache_is_bounded() -> None:
     list(modules(trainsim, leave_out=("cli", "__main__")))
-    gc.unfreeze()  # the command line freezes what there is when it ends, and no frozen object is listed
+    gc.unfreeze()  # the command line calls gc.freeze at its end, after which existing objects are not listed
     caches: list[Any] = [thing for thing in gc.get_objects() if isinstance(thing, functools._lru_cache_wrapper)]
     ours = [cache for cache in caches if str(getattr(cache, "__module__", "")).startswith("trainsim")]
     assert ours
@@ -32,7 +32,7 @@ def test_every_cache_is_bounded() -> None:
 
 
 def literals(call: ast.Call) -> list[str]:
-    """Words of a call that may be a rule id: its fifth argument or the one of that name."""
+    """Strings in a call that may be a rule id: its fifth argument, or the one named rule_id."""
     given = [*call.args[4:5], *(k.value for k in call.keywords if k.arg == "rule_id")]
     return [str(node.value) for node in given if isinstance(node, ast.Constant)]
 

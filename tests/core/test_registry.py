@@ -25,7 +25,7 @@ OLD: dict[str, dict[str, dict[str, Any]]] = tomllib.loads((Path(__file__).parent
 
 
 def faces() -> dict[str, type[Family]]:
-    """Every family of the library, by the name of its face."""
+    """Every family of the library, by the name of its base class."""
     list(modules(trainsim, leave_out=("cli", "__main__")))
     return {face.__name__: face for face in Family.__subclasses__() if face.__module__.startswith("trainsim.")}
 
@@ -39,7 +39,7 @@ print(repr(getattr(importlib.import_module(module), face).load(path)))
 
 
 def example(cls: type[Spec]) -> Spec:
-    """A member as it was saved once, or with the plainest value in every field that needs one."""
+    """A member as saved by an earlier version, or with a simple value in every required field."""
     face = next(name for name, one in faces().items() if issubclass(cls, one)) if issubclass(cls, Family) else ""
     kept = OLD.get(face, {}).get(kind_of(cls))
     return cls(**kept) if kept is not None else cls(**{n: plainest(cls, n) for n, f in cls.model_fields.items() if f.is_required()})
@@ -90,7 +90,7 @@ KINDS = (
 
 
 def bodies(kind: str) -> Iterator[tuple[str, Callable[[Path], Any], str]]:
-    """Files that name a kind where a reader looks for one: name, reader, text."""
+    """Files that name a kind, for each reader of kinds: name, reader, text."""
     word = json.dumps(kind)
     run = ts.catalog.run("deepseek-v3").to_dict()
     price = run | {"price": {"kind": kind}}
@@ -131,7 +131,7 @@ def test_a_hostile_kind_imports_nothing(kind: str, tmp_path: Path, monkeypatch: 
 
 
 def test_a_user_class_is_loaded_if_its_module_is_trusted(tmp_path: Path) -> None:
-    """In a process of its own: the module is imported by the file's word, once it is allowed."""
+    """Runs in a new process: the module that the file names is imported once it is trusted."""
     (tmp_path / "my_prices.py").write_text(PRICE, encoding="utf-8")
     (tmp_path / "use.py").write_text(USE, encoding="utf-8")
     for step in ("save", "load"):

@@ -1,4 +1,4 @@
-"""Evaluations that differ in a few numbers share the rest of their work, and give what they would give alone."""
+"""Evaluations that differ in a few numbers share the rest of their work, with the same results as separate evaluations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Elementwise minimum, maximum and choice: floats give the same as numpy."""
+"""Elementwise minimum, maximum and choice: results for floats equal numpy's."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def test_the_short_form_of_ownership_stays() -> None:
 
 
 def test_an_annuity_pays_the_price_back_with_interest() -> None:
-    """Discounting each payment to the day of purchase gives the price: an oracle that knows no closed form."""
+    """Discounting each payment to the day of purchase gives the price: an oracle without the closed form."""
     life, interest, residual = 5, 0.11, 0.2
     payment = float(Annuity(life_years=life, cost_of_capital=interest, residual_share=residual).yearly())
     discounted = sum(payment / (1 + interest) ** year for year in range(1, life + 1)) + residual / (1 + interest) ** life
@@ -43,7 +43,7 @@ def test_straight_line_with_interest_lies_near_the_annuity() -> None:
 def epoch_cost_per_chip_hour(
     price: float, *, r: float, years: float, network: float, tdp_kw: float, server: float, draw: float, pue: float, usd: float
 ) -> float:
-    """The published script in its own words: value at the start, replacement per year, network on top, energy."""
+    """The steps of the published script: value at the start, replacement per year, network, energy."""
     value = 10 ** (np.log10(price) - r * years)
     hardware = value * r * np.log(10) / 8766
     return float(hardware + hardware * network / (1 - network) + tdp_kw * server * draw * pue * usd)
@@ -198,7 +198,7 @@ def llama_405b(price: float) -> Ownership:
 
 
 def test_the_amortised_cost_of_a_real_model_stands_beside_both_editions() -> None:
-    """Dated rows of H100 servers give an interval; the second edition needs a price above every one of them."""
+    """Dated rows of H100 servers give an interval; the second edition needs a price above all of them."""
     prices = [find(file, row)["usd_per_gpu"] for file, row in SERVERS]
     low, high = (LLAMA_405B_HOURS * float(llama_405b(price).rate().total) / 1e6 for price in (min(prices), max(prices)))
     assert (low, high) == pytest.approx((40.9, 57.4), abs=0.3)
@@ -208,7 +208,7 @@ def test_the_amortised_cost_of_a_real_model_stands_beside_both_editions() -> Non
 
 
 A100_SERVER_OVER_CHIP = 1.66
-"""Epoch's table: a server of A100 over its chips."""
+"""Price of an A100 server over that of its chips, by Epoch's table."""
 
 
 def test_bloom_stands_beside_both_editions_too() -> None:

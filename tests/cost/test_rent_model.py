@@ -102,7 +102,7 @@ def test_quotes_of_other_regions_affect_china_less() -> None:
 
 
 def drawn(quotes: list[RentQuote], rng: np.random.Generator) -> list[float]:
-    """Log prices drawn effect by effect: an oracle that builds no covariance."""
+    """Log prices drawn effect by effect, an oracle without a covariance matrix."""
     s = FITTED_SCALES
     effects: dict[tuple[object, ...], float] = defaultdict(lambda: float(rng.normal()))
     walks: dict[tuple[str, str], list[tuple[float, float]]] = {}

@@ -1,4 +1,4 @@
-"""Layouts that published runs had and simple models refuse: uneven stages, no tensor but much expert parallelism, batch ramps."""
+"""Layouts of published runs: uneven stages, expert parallelism without tensor parallelism, batch ramps."""
 
 from typing import Any
 
@@ -52,4 +52,4 @@ def test_a_batch_ramp_is_the_sum_of_its_stages() -> None:
     alone = [ts.estimate(run(phase, **plan)) for phase in ramp]
     assert float(np.asarray(whole.busy_gpu_hours)) == pytest.approx(sum(float(np.asarray(est.busy_gpu_hours)) for est in alone), rel=1e-9)
     mfu = [float(np.asarray(est.mfu)) for est in alone]
-    assert mfu == sorted(mfu)  # a longer step has the smaller share of bubble and of the optimizer
+    assert mfu == sorted(mfu)  # in a longer step, bubble and optimizer have smaller shares

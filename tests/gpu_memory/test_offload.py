@@ -1,4 +1,4 @@
-"""What rests on the host is taken off the accelerator, share by share, and what moves it is timed."""
+"""Offload: the offloaded share is removed from the accelerator's memory, and its transfers are timed."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def seconds(offload: ts.Offload | None, **changes: Any) -> ts.Ledger:
 @settings(max_examples=20)
 @given(first=shares, second=shares)
 def test_time_is_convex_in_the_share_and_unchanged_at_zero(first: float, second: float) -> None:
-    """Of what chip and host do at once the longer counts, of what hides the rest: largest values of linear functions, which are convex."""
+    """Concurrent work takes the longer time and overlap leaves the rest; both are maxima of linear functions, which are convex."""
     for name in ("optimizer", "activations"):
         one, middle, other = (float(seconds(ts.Offload().replace({name: x})).total) for x in (first, (first + second) / 2, second))
         assert middle <= (one + other) / 2 * (1 + 1e-12)
@@ -70,12 +70,12 @@ def test_time_is_convex_in_the_share_and_unchanged_at_zero(first: float, second:
 
 
 def test_the_hosts_update_takes_gradients_out_its_memorys_time_and_weights_back() -> None:
-    """An oracle by hand: eight accelerators update the parameters that they own on one host's memory, one after the other on the link."""
+    """An oracle by hand: eight accelerators update their parameters in one host's memory, with transfers and update in sequence."""
     made, stack = run(ts.Offload(optimizer=1.0)), ts.catalog.stack("mcore-hopper")
     host, ledger = made.cluster.host, ts.step_time(made)
     assert host is not None
     memory = float(ts.memory(made).part("rank-1.optimizer.moments").total)
-    assert memory == 0.0  # nothing of them stays
+    assert memory == 0.0  # none of them remain on the accelerator
     owned = float(ts.memory(run(None)).part("rank-1.optimizer.master").total) / 4.0
     update = ledger.part("optimizer.update").total + ledger.part("optimizer.host").total
     link, bandwidth = host.link.bandwidth * stack.host_link, host.memory_bandwidth * stack.host_memory

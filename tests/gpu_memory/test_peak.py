@@ -57,7 +57,7 @@ def test_flash_attention_keeps_no_scores() -> None:
     plan = Plan(recompute="none", dropout="off")
     degrees = Degrees(tp=1.0, dp=1.0, ep=1.0, cp=1.0, micro_batch=1.0, seq_len=2048.0)
     fused = rank_memory(gpt(16, 64), plan, degrees, 1.0)[0].part("activations.dense").total
-    assert fused == pytest.approx(2 * 2048 * (32 * 1024 + 4 * 16))  # 32 h without masks, and a logarithm to a head
+    assert fused == pytest.approx(2 * 2048 * (32 * 1024 + 4 * 16))  # 32 h without masks, and one log-sum-exp per head
 
 
 # published peaks -----------------------------------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ BEYOND = {
 """Rows that the model misses by more than a tenth: torchtitan at 256 accelerators and more, frozen weights in four bits, a mixture under
 checkpointing by op, and four with unstated layouts."""
 FIRST = frozenset({"torchtitan-h100", "simumax-b200", "megatron-functional-tests"})
-"""Sources that were collected first, with everything they state."""
+"""Sources that were collected first, with all their rows."""
 
 
 @pytest.mark.parametrize("peak", peaks(), ids=lambda peak: peak.name)
@@ -194,7 +194,7 @@ def test_the_spread_is_that_of_the_published_peaks() -> None:
 
 
 def test_the_spread_covers_held_out_sources() -> None:
-    """Each source's rows against the spread of all other sources: nine in ten inside, however few sources there are."""
+    """90 % of the rows of each source are inside the spread of all other sources."""
     known = [p for p in peaks() if p.row.get("class") != "unstated"]
     inside = []
     for source in dict.fromkeys(p.row.source[0] for p in known):
@@ -206,7 +206,7 @@ def test_the_spread_covers_held_out_sources() -> None:
 
 
 def test_eager_ops_save_intermediate_results() -> None:
-    """By hand, a layer of Llama: two norms keep FP32 and their result (4 + 2 in place of 2 bytes), the gate its activation's result too."""
+    """By hand, a layer of Llama: two norms save FP32 and their result (4 + 2 bytes instead of 2), the gate also its activation's result."""
     model, degrees = ts.catalog.model("llama3-8b"), Degrees(tp=1.0, dp=1.0, ep=1.0, cp=1.0, micro_batch=1.0, seq_len=1024.0)
     fused, eager = (
         float(rank_memory(model, Plan(elementwise=how), degrees, 1.0)[0].part("activations.dense").total) for how in ("fused", "eager")
@@ -215,7 +215,7 @@ def test_eager_ops_save_intermediate_results() -> None:
 
 
 def test_bytes_of_an_array_equal_those_of_each_draw() -> None:
-    """Bytes of plain numbers are kept, whatever is drawn beside them; bytes that are drawn are worked out draw by draw."""
+    """Bytes of scalar inputs are cached for any other draws; bytes of drawn inputs equal those of each draw."""
     run = ts.catalog.run("deepseek-v3").replace(
         {"phases": [ts.Phase("pretrain", tokens=1e12, seq_len=4096, batch=15360)], "price": ts.Rental(usd_per_gpu_hour=2.0)}
     )

@@ -1,4 +1,4 @@
-"""An array of draws gives what each draw gives alone: for every function that takes numbers, found, not listed."""
+"""The broadcast law: an array of draws gives the results of single draws, for every discovered function of numbers."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ EXEMPT = {
     "inference.what_must_be_true": "lays the draws itself",
     "uncertainty.sampling.simulation.": "asks a finished simulation for quantiles",
     "uncertainty.distributions.composed.empirical": "takes a sample: an array is one belief",
-    # from Python 3.12 on, numpy's ArrayLike reads as a number too
+    # from Python 3.12 on, numpy's ArrayLike counts as a number too
     **dict.fromkeys(["uncertainty.distributions.composed.joint"] * (sys.version_info >= (3, 12)), "takes a table: an array is one belief"),
 }
-"""Functions, or rooms of them, that draws never pass through, each with the reason."""
+"""Functions and modules that never take draws, each with the reason."""
 
 
 def model() -> ts.Model:
@@ -81,7 +81,7 @@ def cluster() -> ts.Cluster:
 
 
 def run(**changes: Any) -> ts.Run:
-    """Every efficiency in a phase of its own, every number that has a path given."""
+    """A run with every efficiency in its own phase, and with every number given."""
     told: dict[str, Any] = {"tokens": 1e10, "seq_len": 4096, "batch": 1024}
     phases = [
         ts.Phase("mfu", **told, document_length=1000),
@@ -97,7 +97,7 @@ def run(**changes: Any) -> ts.Run:
 
 
 def modelled() -> ts.Run:
-    """A run whose time is computed: every number of its software stack has a path."""
+    """A run with a modelled time, so that every number of its software stack has a path."""
     whole = run().replace({"efficiency": lazily("training.modelled:Modelled", stack=SAMPLES.of["Stack"]())()})
     return whole.replace({"phases": whole.phases[:1]})
 
@@ -138,7 +138,7 @@ def owner(**more: Any) -> Any:
 
 
 def plan() -> ts.Plan:
-    """With bytes of its own, which have paths."""
+    """A plan with its own precision, whose bytes have paths."""
     return ts.Plan(tp=2, pp=2, ep=4, precision=lazily("parallelism.precision:Precision", name="mine")())
 
 
@@ -259,7 +259,7 @@ SAMPLES = dataclasses.replace(
 
 
 FLAT_TOP = {"training.reliability.best_interval": 1e-7}
-"""Where the place of a maximum is asked for, which is known to the root of the precision."""
+"""Functions that return the position of a maximum, which is accurate to the square root of the precision."""
 SLOW = {
     "run.step_time.step_time", "run.step_time.slot_time",
     "training.reinforcement.estimate_reinforcement", "training.reinforcement.decode_seconds",
@@ -267,14 +267,14 @@ SLOW = {
     "run.memory.memory", "gpu_memory.peak.rank_memory", "run.compare.compare", "inference.compare", "inference.quantities",
     "run.development.estimate_development", "step.step.step_of", "step.step.step_of_plan",
 }  # fmt: skip
-"""Looked at in fewer places by default; in all of them where slow tests run."""
+"""Functions that are checked at fewer draws by default, and at all draws in slow tests."""
 
 
 def why_exempt(label: str) -> str:
     return next((reason for prefix, reason in EXEMPT.items() if label.startswith(prefix)), "")
 
 
-COVERED = {label: f for label, f in FOUND.items() if not why_exempt(label) and f.call is not Schedule.closed_form}  # it stands for "none"
+COVERED = {label: f for label, f in FOUND.items() if not why_exempt(label) and f.call is not Schedule.closed_form}  # the value means "none"
 
 
 def hold(function: Function, positions: int = 512) -> None:
@@ -319,7 +319,7 @@ def test_every_exemption_exempts_something(prefix: str) -> None:
 
 
 def test_every_final_member_is_met() -> None:
-    """Each efficiency, price, reliability and law has its own line, or is a number in the run that is estimated."""
+    """Each efficiency, price, reliability and distribution is tested on its own or as part of the estimated run."""
     for face in (ts.Run.model_fields["efficiency"], ts.Run.model_fields["price"], ts.Run.model_fields["reliability"]):
         family = next(a for a in (face.annotation, *getattr(face.annotation, "__args__", ())) if getattr(a, "__abstractmethods__", None))
         for kind, member in members(family).items():

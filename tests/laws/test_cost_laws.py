@@ -1,4 +1,4 @@
-"""Laws of money: what must hold for any numbers at all."""
+"""Laws of cost that hold for any numbers."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def test_interest_is_paid_on_top_of_the_price(life: float, interest: float, resi
 @settings(deadline=None)
 @given(r=st.floats(0.01, 0.5), age=st.floats(0, 5), years=st.floats(0, 5))
 def test_value_declines_by_what_runs_are_charged(r: float, age: float, years: float) -> None:
-    """The charge is the slope of the value: added up over years it is what the value fell."""
+    """The yearly charge is the slope of the value, so its sum over years equals the loss of value."""
     ages = np.linspace(age, age + years, 2001)
     charges = np.array([float(ValueDecline(ooms_per_year=r, age_years=float(a)).yearly()) for a in ages[::100]])
     fallen = 10 ** (-r * age) - 10 ** (-r * (age + years))

@@ -1,4 +1,4 @@
-"""Laws of counting: masks, documents, conventions and stacks, against loops and against each other."""
+"""Laws of counting: masks, documents, conventions and stacks, compared with loops and with each other."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_no_mask_lets_through_more_than_its_span(mask: Mask, length: int) -> Non
 @settings(deadline=None)
 @given(MASKS, st.lists(st.tuples(st.integers(1, 12), st.integers(1, 4)), min_size=1, max_size=4))
 def test_documents_attend_only_within_themselves(mask: Mask, kinds: list[tuple[int, int]]) -> None:
-    """Σ of each document's own pairs, over all tokens; every document packed in full."""
+    """The pairs of each document, summed and divided by all tokens; every document is packed whole."""
     documents = [length for length, number in kinds for _ in range(number)]
     want = sum(pairs(mask, length) for length in documents) / sum(documents)
     packed = Documents(lengths=tuple(n for n, _ in kinds), weights=tuple(w for _, w in kinds))
@@ -127,7 +127,7 @@ def test_every_family_keeps_the_laws(config: dict[str, Any], length: int) -> Non
     ledger = ts.flops_per_token(found, length)
     forward, backward = ledger.part("forward").total, ledger.part("backward").total
     assert backward <= 2 * forward * (1 + 1e-12)
-    if all(getattr(entry.op, "gradients", "both") == "both" for entry in found.table.entries):  # an indexer asks its input for none
+    if all(getattr(entry.op, "gradients", "both") == "both" for entry in found.table.entries):  # no indexer
         assert backward == pytest.approx(2 * forward, rel=1e-12)
     assert ledger.total == pytest.approx(sum(value for _, value in ledger.lines()), rel=1e-12)
 
@@ -161,7 +161,7 @@ def test_a_wider_window_never_costs_less(length: int, one: int, two: int) -> Non
 @settings(deadline=None)
 @given(st.integers(1, 64))
 def test_a_scan_is_linear_in_the_sequence(chunks: int) -> None:
-    """Whole chunks: every token costs the same, however long the sequence; softmax attention costs more and more."""
+    """With whole chunks the cost per token is independent of the length; that of softmax attention grows."""
     block = Block(attention=LightningAttention(heads=2, head_dim=4, chunk=8), ffn=MixtureOfExperts(experts=4, top_k=2, width=8))
     linear = Model(hidden=8, vocab=10, stack=(Layers(name="linear", count=2, block=block),))
     assert ts.flops_per_token(linear, 8 * chunks).total == pytest.approx(ts.flops_per_token(linear, 8).total, rel=1e-12)

@@ -1,4 +1,4 @@
-"""In other units the same run: rescale seconds, dollars or FLOPs in every field by its unit, and the answers rescale."""
+"""Dimensional consistency: if seconds, dollars or FLOPs are rescaled in every field, the answers rescale by their units."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TIME = ("s", "h", "day", "year")
 
 
 def rescaled(run: ts.Run, factors: Mapping[str, float]) -> ts.Run:
-    """The run in units that are smaller by some factors: its numbers grow by the powers their units hold."""
+    """The run in smaller units: each number grows by the factors to the powers in its unit."""
     changes = {}
     for path, (value, unit) in run.numbers().items():
         size = np.prod([factors.get(base, 1.0) ** power for base, power in unit.dimension().items()])
@@ -59,7 +59,7 @@ def test_money_in_cents(run: ts.Run, factor: float) -> None:
 
 @given(small_runs(), st.floats(0.1, 10.0))
 def test_tokens_in_pairs(run: ts.Run, factor: float) -> None:
-    """Attention sees the length, and a model has its FLOPs per token whatever we call one: what is told in tokens cancels."""
+    """Attention depends on the length and FLOPs per token on the model, so only figures given in tokens rescale, and they cancel."""
     told = [p for p in run.phases if isinstance(p.efficiency or run.efficiency, (ts.Throughput, ts.StepTime, ts.BusyHours))]
     if not told or min(float(p.seq_len or 1.0) * factor for p in told) < 1:
         return
@@ -71,7 +71,9 @@ def test_tokens_in_pairs(run: ts.Run, factor: float) -> None:
 
 @given(small_runs(), st.floats(0.1, 10.0))
 def test_a_chip_counted_in_other_flops(run: ts.Run, factor: float) -> None:
-    """The ops are counted, not told: of a chip in other FLOPs a told utilisation makes other hours, a told time another utilisation."""
+    """FLOPs of ops are counted, not given: with a chip in other units, a given utilisation gives other hours, and a given time another
+    utilisation.
+    """
     before, after = ts.estimate(run), ts.estimate(rescaled(run, {"FLOP": factor}))
     for phase in run.phases:
         shares = isinstance(phase.efficiency or run.efficiency, (ts.MFU, ts.HFU))

@@ -1,4 +1,4 @@
-"""From a run to its dollars: nothing is lost, what is unknown stays unknown, and every difference has its factor."""
+"""From a run to its dollars: parts add up, unknown figures stay unknown, and every difference has a factor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The algebra of ledgers: they add up, scaling is lazy and changes nothing, a level left out is summed."""
+"""The algebra of ledgers: parts add up, lazy scaling gives the same lines, and an omitted level is summed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Laws of a modelled step over random models, plans and clusters: what physics forbids, what parts must add up to, what scalars say."""
+"""Laws of a modelled step over random models, plans and clusters: physical bounds, sums of parts, and equality of arrays and scalars."""
 
 from __future__ import annotations
 
@@ -32,14 +32,16 @@ LARGE = ("llama3-8b", "mixtral-8x7b", "deepseek-v2-lite", "deepseek-v3", "qwen3-
 
 
 def _models() -> st.SearchStrategy[ts.Model]:
-    """Every mapped family, small, and published models: prediction modules, linear mixers, windows, experts every second layer."""
+    """Small models of every family, and published models with prediction modules, linear mixers, windows, or experts in every second
+    layer.
+    """
     large = [name for name in LARGE if name in ts.catalog.rows("models")]
     return st.one_of(hf_configs().map(ts.from_hf), st.sampled_from(large).map(ts.catalog.model))
 
 
 @st.composite
 def modelled_runs(draw: st.DrawFn) -> ts.Run:
-    """Runs whose plan can exist, on up to a few hundred accelerators."""
+    """Runs with a possible plan, on up to a few hundred accelerators."""
     model = draw(_models())
     degree = st.sampled_from([1, 2, 4, 8])
     schedule = draw(st.sampled_from(list(schedules().values())))
@@ -100,7 +102,7 @@ def seconds(run: ts.Run) -> float:
 
 
 def parts(run: ts.Run) -> tuple[ts.Plan, float, float]:
-    """The plan, tokens of a sequence and sequences of a step."""
+    """The plan, the sequence length, and the batch."""
     phase = run.phases[0]
     assert run.plan is not None
     assert phase.seq_len is not None
@@ -120,7 +122,7 @@ def test_never_shorter_than_flops_over_peak(run: ts.Run) -> None:
 @given(modelled_runs())
 @law(60)
 def test_never_shorter_than_bytes_over_bandwidth(run: ts.Run) -> None:
-    """Every micro-batch reads the weights of every product twice and writes their gradient: on the mean rank at least."""
+    """Every micro-batch reads the weights of every product twice and writes their gradients, which bounds the mean rank."""
     plan, _, batch = parts(run)
     dense = experts = 0.0
     for entry in run.model.table.entries:
@@ -148,7 +150,7 @@ def test_parts_add_up_and_none_is_negative_but_what_hides(run: ts.Run) -> None:
     step = ts.step_time(run)
     lines = {path: float(np.asarray(value)) for path, value in step.lines()}
     assert sum(lines.values()) == pytest.approx(float(step.total), rel=1e-12)
-    # a pass with nothing beside it pays neither the idle time of paired slots nor the processors lent: "alone" takes both back
+    # an unpaired pass has neither the idle time of paired slots nor processors used by exchanges: "alone" subtracts both
     returned = "exchange.ep.alone"
     floor = {returned: lines["exchange.ep.idle"] + lines["exchange.ep.processors"]}
     tiny = 1e-12 * float(step.total)
@@ -175,7 +177,7 @@ def test_a_degree_of_one_sends_nothing_of_its_kind_and_more_send_something(run: 
     for kind, degree in degrees.items():
         sent = float(np.asarray(ts.step_time(run).part(f"exchange.{kind}").total))
         assert degree > 1 or sent == 0.0, kind
-        # the ledger is the slowest rank's: with several stages it may hold none of the layers that send
+        # the ledger is that of the slowest rank, which may have none of the layers that send
         assert sent > 0.0 or degree == 1 or plan.pp > 1, kind
 
 

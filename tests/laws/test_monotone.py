@@ -1,4 +1,4 @@
-"""Better inputs never cost more: a cheaper hour, less downtime, higher utilisation, fewer tokens, a faster chip."""
+"""Better inputs never increase the cost: a lower price, less downtime, a higher utilisation, fewer tokens, a faster chip."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ BETTER_WHEN = {
     "usd_per_gpu_hour": -1, "goodput": 1, "mfu": 1, "hfu": 1, "tokens_per_s_per_gpu": 1, "seconds": -1, "gpu_hours": -1, "tokens": -1,
     "bf16": 1,
 }  # fmt: skip
-"""Last name of a path → whether more of it (1) or less (−1) is better for the bill."""
+"""Last name of a path → 1 if a larger value lowers the cost, −1 if a smaller value does."""
 QUIET = ("fp8", "memory", "memory_bandwidth", "power")
-"""Numbers that a told time does not depend on."""
+"""Numbers that a given time does not depend on."""
 
 
 def cost(run: ts.Run, changes: dict[str, Any] | None = None) -> float:
@@ -40,7 +40,7 @@ def test_a_better_number_never_costs_more(name: str, run: ts.Run, factor: float)
     path = next(p for p in run.numbers() if p.rpartition(".")[2] == name)
     value, unit = run.numbers()[path]
     better = min(float(value) * factor ** BETTER_WHEN[name], unit.high)
-    # a number moved by its last digit may leave the dollars where they round to
+    # a change in the last digit of a number may not change the rounded dollars
     assert cost(run, {path: better}) < cost(run) or better == pytest.approx(float(value), rel=1e-14)
     assert cost(run, {path: better}) <= cost(run)
 

@@ -1,5 +1,6 @@
-"""Every number at the top of a module of step/, gpu_memory/, parallelism/ and cluster/: a physical one, doubled, breaks a law or a sourced
-figure; a numerical setting, doubled, moves no answer."""
+"""Constants of the modules in step/, gpu_memory/, parallelism/ and cluster/. A doubled physical constant breaks a law or a sourced figure;
+a doubled numerical setting changes no answer.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +45,7 @@ IDEAL = Stack(  # type: ignore[call-arg]
     half_length=0.0, keys_tile=0.0, memory=1.0, launch=0.0, scale_up=1.0, scale_out=1.0, inside_latency=0.0, outside_latency=0.0,
     overlap_cp=0.0, overlap_dp=0.0, sharpness=1.0,
 )  # fmt: skip
-"""Everything at its data sheet, nothing hidden and nothing launched."""
+"""A stack at data-sheet speed, without overlap and without launch time."""
 
 
 # what a constant must not change -----------------------------------------------------------------------------------------
@@ -71,7 +72,7 @@ def gpt(heads: int = 16, head_dim: int = 64) -> Model:
 
 
 def at(model: Model, plan: Plan, tp: float = 1.0, dp: float = 1.0, length: float = 2048.0) -> list[ts.Ledger]:
-    """Bytes of each rank that runs one sequence."""
+    """Memory of each rank with one sequence [B]."""
     degrees = Degrees(tp=tp, dp=dp, ep=1.0, cp=1.0, expert_tp=tp, micro_batch=1.0, seq_len=length)
     return rank_memory(model, plan, degrees, 1.0)
 
@@ -104,7 +105,7 @@ def operands_of_a_profile_take_their_bytes() -> None:
     chip = ts.catalog.chip("h100-sxm")
     one = np.array([1.0])
     for number_format, size in (("bf16", 2.0), ("fp16", 2.0), ("fp8", 1.0)):
-        thin = ProductTimings(number_format, 8.0 * one, 8192.0 * one, 8192.0 * one, one, one)  # bound by memory
+        thin = ProductTimings(number_format, 8.0 * one, 8192.0 * one, 8192.0 * one, one, one)  # limited by memory bandwidth
         moved = size * 8192.0 * (8.0 + 8192.0) + 2.0 * 8.0 * 8192.0
         assert float(thin.modelled(chip, 1.0, IDEAL)[0]) == pytest.approx(moved / float(np.asarray(chip.memory_bandwidth)))
 
@@ -143,7 +144,7 @@ def a_third_of_memory_is_moved_by_a_residual() -> None:
 
 def unfused_attention_launches_four_kernels_more() -> None:
     """Two batched products, scale and mask, softmax and dropout, for one fused kernel (Megatron-LM ``CoreAttention``)."""
-    slow = {"launch": 1e6}  # seconds: the chip's own are nothing beside them
+    slow = {"launch": 1e6}  # launch times so long that the chip's times are negligible
     more = part(run(slow, attention="unfused"), "compute") - part(run(slow), "compute")
     assert more / 1e6 == pytest.approx(4.0 * 32 * 2 * 8, rel=1e-3)  # layers, both directions, micro-batches
 
@@ -170,16 +171,16 @@ def a_loss_moves_what_its_kernels_read_and_write() -> None:
 
 
 def cut_short_recompute_saves_one_of_four_halves() -> None:
-    """Backward doesn't need the sum that ends a layer: of four halves, gathers and scatters around two sublayers, one is saved."""
+    """The backward pass doesn't need the last scatter of a layer, so one of the four collectives around its two sublayers is saved."""
     fields: dict[str, Any] = {"tp": 8, "recompute": "full"}
     whole = part(run({"overlap_tp": 0.0, "checkpoint": "whole"}, **fields), "exchange.tp")
     short = part(run({"overlap_tp": 0.0, "checkpoint": "early-stop"}, **fields), "exchange.tp")
-    sublayers, ends = 2 * 32, 1  # the embedding's sum isn't repeated
+    sublayers, ends = 2 * 32, 1  # the embedding's all-reduce is not repeated
     assert short / whole == pytest.approx((sublayers * (3 - 1 / 4) + 2 * ends) / (3 * sublayers + 2 * ends), rel=1e-9)
 
 
 def stragglers_are_counted_from_one_node_of_eight() -> None:
-    """A slow-down per doubling above a node: none at 8 accelerators, one at 16, two at 32."""
+    """One slow-down per doubling above a node: none at 8 accelerators, one at 16, two at 32."""
     for gpus, doublings in ((8, 0), (16, 1), (32, 2)):
         made = run({"jitter": 0.01}, gpus=gpus)
         step = ts.step_time(made)
@@ -188,13 +189,13 @@ def stragglers_are_counted_from_one_node_of_eight() -> None:
 
 
 def sequence_parallelism_gathers_an_input_and_its_gradient() -> None:
-    """Korthikanti et al. 2022 (arXiv:2205.05198), section 4.2.2: both whole, in BF16, beside the widest operation."""
+    """Korthikanti et al. 2022 (arXiv:2205.05198), section 4.2.2: both are whole tensors in BF16, in addition to the widest operation."""
     split, whole = (at(gpt(), Plan(tp=2, sequence_parallel=each), tp=2.0)[0].part("working").total for each in ("on", "off"))
     assert float(np.asarray(split)) - float(np.asarray(whole)) == pytest.approx(2 * 2 * 1024 * 2048, rel=1e-9)
 
 
 def fully_sharded_layers_are_gathered_two_at_a_time() -> None:
-    """PyTorch FSDP2: the layer at work and the next, fetched ahead, in BF16."""
+    """PyTorch FSDP2: the current layer and the prefetched next one, in BF16."""
     model = ts.catalog.model("llama3-8b")
     found = at(model, Plan(zero=3), dp=64.0, length=128.0)[0]
     hidden, ffn, kv = 4096, 14336, 1024
@@ -296,13 +297,13 @@ PHYSICAL: dict[str, Callable[[], None]] = {
     "step.overlap.TP_COLLECTIVES": cut_short_recompute_saves_one_of_four_halves,
     "step.step.JITTER_NODE": stragglers_are_counted_from_one_node_of_eight,
 }
-"""A constant → the law or sourced figure that it turns red when doubled."""
+"""Constant → the law or sourced figure that fails if the constant is doubled."""
 ALLOWANCES = {
     "gpu_memory.peak.CONTEXT": "bytes outside the allocator, by judgement: no published peak counts them",
     "gpu_memory.fit.MEASURED_OVER_MODELLED": "quantiles of published peaks, as tests/gpu_memory and docs/memory.md have them",
     "parallelism.precision.RECIPES": "a table of bytes, held by tests/gpu_memory and tests/step/test_updates.py",
 }
-"""Constants without a law of their own, each with the reason."""
+"""Constants without a law, each with the reason."""
 STRUCTURE = {
     "step.step.NORM_BYTES": "one FP32 number, whose sum over all ranks is latency alone",
     "step.roofline.NAMED": "how many lines a text names",
@@ -313,7 +314,7 @@ STRUCTURE = {
 
 
 def settings_of_profiles() -> list[float]:
-    """Seconds of products by the stack that fits them, whatever the fit starts from."""
+    """Times of products under the fitted stack, for any starting point of the fit."""
     from trainsim.cluster.profile import KernelProfile, fit_stack
 
     chip, one = ts.catalog.chip("h100-sxm"), np.ones(6)
@@ -325,12 +326,12 @@ def settings_of_profiles() -> list[float]:
 
 
 def settings_of_cuts() -> list[float]:
-    """Layers on the stages of a model whose cut is not even."""
+    """Layers on the stages of a model whose layers don't divide equally."""
     return [float(n) for n in np.asarray(stage_counts(ts.catalog.model("deepseek-v3"), 16)).sum(axis=1)]
 
 
 def settings_of_events() -> list[float]:
-    """Seconds of pipelines of unlike stages, of one draw and of many."""
+    """Times of pipelines with unequal stages, for one draw and for many."""
     rng = np.random.default_rng(1)
     made = []
     for draws in (1, 700, 5000):
@@ -349,7 +350,7 @@ NUMERICAL: dict[str, Callable[[], list[float]]] = {
     "parallelism.schedules.pipeline_time.PRUNING_DRAWS": settings_of_events,
     "parallelism.schedules.pipeline_time.SETTLED_ROUNDS": settings_of_events,
 }
-"""A numerical setting → answers that it must not move when doubled."""
+"""Numerical setting → answers that must not change if the setting is doubled."""
 
 
 # doubling ----------------------------------------------------------------------------------------------------------------
@@ -379,7 +380,7 @@ def doubled(value: Any) -> Any:
 
 
 def doubling(name: str, patch: pytest.MonkeyPatch) -> None:
-    """Double a constant wherever it was imported to, and forget what was worked out with it."""
+    """Double a constant in every module that imported it, and clear all caches."""
     module, _, constant = name.rpartition(".")
     value = getattr(importlib.import_module(f"trainsim.{module}"), constant)
     for each in [m for n, m in list(sys.modules.items()) if n.startswith("trainsim") and getattr(m, constant, None) is value]:

@@ -1,4 +1,4 @@
-"""What is saved is loaded: every digit, every class, every source."""
+"""Saved objects are equal after loading: every digit, every class, every source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Specs: a change touches its own branch only, every number has a path, nothing ever changes in place."""
+"""Specs: a change affects only its own branch, every number has a path, and nothing changes in place."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_trusted_arrays_make_the_spec_that_checked_arrays_make(run: ts.Run, data
         other, same_unit = trusted.numbers()[path]
         assert np.array_equal(np.asarray(other), np.asarray(value)), path
         assert unit == same_unit
-    some, *others = paths  # draws over a spec that has draws already
+    some, *others = paths  # draws for a spec that already has draws
     step = Batch(trusted, {some: 2 * draws[some]}, arrays=ArrayPolicy.TRUSTED).spec
     assert np.array_equal(step.get(some), 2 * draws[some])
     assert all(step.get(path) is trusted.get(path) for path in others)

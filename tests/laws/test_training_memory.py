@@ -1,4 +1,4 @@
-"""Laws of memory: conservation over shards, monotone in every cut, elementwise over arrays of degrees."""
+"""Laws of memory: shards add up, every degree reduces memory, and arrays of degrees are elementwise."""
 
 from dataclasses import fields, replace
 from itertools import pairwise
@@ -114,10 +114,10 @@ def test_recompute_never_keeps_more(plan: Plan, d: Degrees) -> None:
 @given(plans, degrees, st.sampled_from(["tp", "cp", "shard", "ep"]))
 def test_a_larger_degree_never_needs_more(plan: Plan, d: Degrees, which: str) -> None:
     more = replace(d, **{which: getattr(d, which) * 2})
-    if which == "ep":  # experts' optimizer is shared by fewer as it is split over more
+    if which == "ep":  # with more expert parallelism, fewer ranks share the optimizer states of an expert
         plan = with_(plan, zero=0)
     if which == "tp":
-        plan = with_(plan, sequence_parallel="off")  # gathering inputs whole is what sequence parallelism costs
+        plan = with_(plan, sequence_parallel="off")  # sequence parallelism needs memory for the gathered inputs
     assert np.all(totals(plan, more) <= totals(plan, d) * (1 + 1e-9))
 
 
@@ -133,5 +133,5 @@ def test_shards_put_together_are_the_model(pp: int, ep: float, tp: float) -> Non
     d = Degrees(tp=tp, dp=32.0 / tp, ep=ep, cp=1.0, micro_batch=1.0, seq_len=1024.0)
     ranks = rank_memory(MODEL, Plan(pp=pp, zero=3, precision="bf16"), d, M)
     whole = ts.count_params(MODEL, mtp="unique").total
-    copies = 0 if pp == 1 else 2 * MODEL.vocab * MODEL.hidden  # the prediction module looks words up on another rank than the embedding
+    copies = 0 if pp == 1 else 2 * MODEL.vocab * MODEL.hidden  # the prediction module uses the embedding on another rank
     assert sum(float(r.part("weights").total) for r in ranks) * 32 == pytest.approx(2 * whole + copies, rel=1e-12)

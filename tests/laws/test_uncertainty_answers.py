@@ -124,7 +124,7 @@ def test_indices_of_a_sum_are_shares_of_variance(a: float, b: float, c: float) -
 def test_a_product_is_exact_and_the_estimate_agrees() -> None:
     beliefs = Beliefs({"x": normal(5, 0.5), "y": uniform(1, 2), "p": lognormal(0, 0.3)})
     exact = sensitivity(Pair(), beliefs, lambda pair: pair.x * pair.y / pair.p)
-    # a hair of a sum makes it a product no longer
+    # with a small added term the output is no product
     estimate = sensitivity(Pair(), beliefs, lambda pair: pair.x * pair.y / pair.p + 1e-6 * pair.x, n=1 << 15)
     assert exact.method.startswith("exact")
     assert not estimate.method.startswith("exact")

@@ -36,7 +36,7 @@ def floats(low: float, high: float) -> st.SearchStrategy[float]:
 
 @st.composite
 def rising(draw: st.DrawFn, low: float, high: float, count: int) -> tuple[float, ...]:
-    """Numbers in rising order, none of them close."""
+    """Numbers in increasing order, well separated."""
     steps = draw(st.lists(floats(0.05, 1.0), min_size=count + 1, max_size=count + 1))
     return tuple((low + (high - low) * np.cumsum(steps)[:count] / sum(steps)).tolist())
 
@@ -95,7 +95,7 @@ def test_a_number_gives_a_number_equal_to_that_of_an_array(law: Distribution, me
 @settings(max_examples=30, deadline=None)
 def test_mean_and_deviation_are_those_of_the_draws(law: Distribution) -> None:
     x = law.ppf((np.arange(1 << 16) + 0.5) / (1 << 16))
-    assume(law.sd < 0.4 * (x[-650] - x[650]))  # beyond, a mean of draws tells little
+    assume(law.sd < 0.4 * (x[-650] - x[650]))  # for larger values a mean of draws is inaccurate
     assert x.mean() == pytest.approx(law.mean, abs=5e-3 * law.sd)
     assert x.std() == pytest.approx(law.sd, rel=0.05)
 
@@ -126,7 +126,7 @@ def test_three_quantiles_give_a_density_without_a_kink(q: tuple[float, float, fl
     z = np.linspace(-3, 3, 6001)
     slope = np.gradient(law.from_score(z), z)
     assert np.all(slope > 0)
-    # a kink makes the slope jump from one node to the next however fine they are; a smooth density does not
+    # at a kink the slope jumps between nodes of any spacing; that of a smooth density does not
     assert np.max(np.abs(np.diff(slope))) < 0.02 * np.max(slope)
 
 
@@ -138,7 +138,7 @@ def test_truncation_leaves_no_mass_at_a_bound(law: Distribution, u: tuple[float,
     x = cut.ppf(SHARES)
     assert np.all((x > low) & (x < high))
     assert len(np.unique(x)) == len(x)
-    # renormalised: the law inside is the law itself, scaled
+    # renormalised: inside the bounds the density is the original one, scaled
     np.testing.assert_allclose(cut.cdf(x), (law.cdf(x) - u[0]) / (u[1] - u[0]), atol=1e-9)
 
 
@@ -157,7 +157,7 @@ def test_tables_give_the_values_of_their_law(law: Distribution) -> None:
 @given(composed)
 @settings(max_examples=60, deadline=None)
 def test_draws_stay_within_the_support_out_to_the_outermost_points(law: Distribution) -> None:
-    # draws of a law that has met its field are not held against the bounds again
+    # draws of a distribution that was checked against its field are not checked again
     near = np.array([2.0**-53, 1e-15, 1e-9, 1e-4])
     u = np.concatenate([near, SHARES, 1 - near])
     low, high = law.support
@@ -192,7 +192,7 @@ def test_a_belief_elsewhere_leaves_a_marginal_unchanged(others: set[str], path: 
         simulate(Box(), Beliefs({p: POOL[p] for p in ps}), lambda box: box.get(path), n=1 << 12) for ps in ({path}, others | {path})
     )
     assert one.quantile("value", [0.05, 0.5, 0.95]) == many.quantile("value", [0.05, 0.5, 0.95])
-    # not only the same values: each draw stands where it stood
+    # the values and their order are equal
     resolved = [Beliefs({p: POOL[p] for p in ps}).resolve(Box()) for ps in ({path}, others | {path})]
     blocks = [r.draw(next(r.points(5, 4).blocks(slice(0, 1), 0, 256, 256)))[path] for r in resolved]
     assert np.array_equal(blocks[0], blocks[1])
@@ -204,7 +204,7 @@ def test_points_are_the_same_in_one_or_several_blocks(start: int, doublings: int
     first, last = 1 << start, 1 << (start + doublings)
     points = Beliefs(POOL).resolve(Box()).points(3, replicates)
     whole = next(points.blocks(slice(None), 0, last, last)).copy().reshape(5, replicates, -1)
-    assert len(np.unique(whole[0])) == whole[0].size  # each lies in its own cell of its replicate
+    assert len(np.unique(whole[0])) == whole[0].size  # each point is in its own cell of its replicate
     pieces = [u.copy().reshape(5, replicates, -1) for u in points.blocks(slice(None), first, last, 1 << size)]
     assert np.array_equal(np.concatenate([whole[..., :first], *pieces], axis=-1), whole)
 

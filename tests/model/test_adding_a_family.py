@@ -11,7 +11,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "adding-a-family.md"
 
 
 def test_the_page_runs(tmp_path: Path) -> None:
-    """In a process of its own: it registers a family."""
+    """Runs in a new process, because the page registers a family."""
     script = tmp_path / "page.py"
     script.write_text("\n".join(re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)))
     done = subprocess.run([sys.executable, "-W", "error", str(script)], capture_output=True, text=True, check=False)  # noqa: S603  (our own page)

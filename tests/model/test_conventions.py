@@ -1,4 +1,4 @@
-"""Counts of training frameworks: ours equal what each was seen to give at a commit (tests/peers/record_conventions.py)."""
+"""Counts of training frameworks: ours equal the recorded results of each framework at a commit (tests/peers/record_conventions.py)."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_date_that_names_no_version_is_refused(name: str, rule_id: str) -> Non
 
 
 def test_a_run_stores_the_date() -> None:
-    """What is saved means the same when the framework has moved on."""
+    """A saved run keeps its meaning after the framework changes its formula."""
     assert ts.MFU(0.4, flops="torchtitan").flops == "torchtitan@2026-09"
     assert ts.MFU(0.4, flops="torchtitan@2026-01").flops == "torchtitan@2025-04"
     assert ts.MFU(0.4, flops="causal").flops == "causal"

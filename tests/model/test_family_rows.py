@@ -1,4 +1,4 @@
-"""A family of a known shape is a few lines of one file: the library's own rows, and one that a user brings."""
+"""Families of a known shape are rows of TOML: those of the library, and one from a user's file."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_every_row_is_a_family_with_a_source(kind: str) -> None:
     shape = family_of(kind, family_rows())
     assert shape.source
     assert kind in families()
-    assert kind not in _mappers()  # else one of the two would never be read
+    assert kind not in _mappers()  # otherwise one of the two would never be used
 
 
 def test_a_family_may_be_read_as_another_with_a_note() -> None:

@@ -1,4 +1,4 @@
-"""Files from strangers: one clear error within a second, whatever they hold."""
+"""Files from strangers: any content is read or raises one clear error within a second."""
 
 from __future__ import annotations
 

@@ -56,9 +56,8 @@ def test_all_the_families_of_the_list_are_mapped() -> None:
 def test_an_unrolled_scan_has_the_flops_of_the_op_table() -> None:
     """MiniMax's class, measured: 4 layers, 3 of them linear, 256 tokens in chunks of 64, 4 heads of 32.
 
-    Forward agrees. Backward falls short of twice that by three products of chunk × d × d per head and linear layer: the
-    first state is a constant zero, so its gradient is not formed; the last update is read by nobody, so neither of its
-    operands gets one.
+    Forward agrees. Backward is three products of chunk × d × d per head and linear layer less than twice forward: the first state is a
+    constant zero and needs no gradient, and nothing reads the last update, so its two operands need none.
     """
     config = {"model_type": "minimax", "hidden_size": 128, "intermediate_size": 96, "num_hidden_layers": 4, "num_attention_heads": 4}
     config |= {"num_key_value_heads": 2, "vocab_size": 1000, "head_dim": 32, "num_local_experts": 4, "num_experts_per_tok": 2}
@@ -104,7 +103,7 @@ def test_keys_left_out_are_noted(family: str) -> None:
     config = next(covering_configs(family))
     given_ = {k: v for k, v in config.items() if k != "tie_word_embeddings"}
     notes = ts.from_hf(given_).notes
-    if family != "dbrx":  # its class can't tie at all
+    if family != "dbrx":  # its class does not support a tied head
         assert any("tie_word_embeddings not given" in note for note in notes)
 
 
@@ -379,7 +378,7 @@ def test_a_real_file_with_a_broken_byte_is_read_or_refused(
 
 
 def test_null_means_none_and_is_noted() -> None:
-    """As the class takes it: a null flag is false, whatever the default of a flag left out."""
+    """As in the class, a null flag is false, whatever the default of a missing flag."""
     config = next(covering_configs("falcon")) | {"multi_query": None, "parallel_attn": None, "num_kv_heads": None}
     config["new_decoder_architecture"] = False
     model, told = ts.from_hf(config), ts.from_hf(config | {"multi_query": False, "parallel_attn": False})

@@ -42,7 +42,7 @@ def test_a_vit_by_hand() -> None:
     block = 2 * tokens * (4 * 768**2 + 2 * 768 * 3072) + 4 * tokens**2 * 768
     assert forward == pytest.approx(2 * (tokens - 1) * (3 * 16 * 16) * 768 + 12 * block, rel=1e-12)
     backward = ts.flops_per_token(model, tokens).part("backward").total * tokens
-    assert backward == pytest.approx(2 * forward - 2 * (tokens - 1) * (3 * 16 * 16) * 768, rel=1e-12)  # pixels need no gradient
+    assert backward == pytest.approx(2 * forward - 2 * (tokens - 1) * (3 * 16 * 16) * 768, rel=1e-12)  # no gradient is computed for pixels
 
 
 def test_an_image_encoder_can_be_trained_and_timed() -> None:

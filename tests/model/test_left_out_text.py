@@ -1,4 +1,4 @@
-"""A wrapper whose file leaves its text model out: the class gives it sizes of its own, which aren't its type's defaults."""
+"""Wrappers whose file has no text model: the wrapper's class gives its sizes, which differ from the defaults of the text model's type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every value of every shape-changing key against what its transformers class was measured to hold and do (tests/peers/record.py)."""
+"""All values of shape-changing keys, compared with recorded parameters and FLOPs of the transformers class (tests/peers/record.py)."""
 
 from __future__ import annotations
 

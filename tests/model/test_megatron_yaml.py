@@ -1,4 +1,4 @@
-"""Megatron-Core's and NeMo's YAML of a model, and files that are no text at all."""
+"""Megatron-Core's and NeMo's YAML of a model, and binary files."""
 
 from __future__ import annotations
 

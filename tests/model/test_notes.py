@@ -1,4 +1,4 @@
-"""What a file says and a total leaves out is a note: heads, towers, talkers, classes of another name."""
+"""Notes name what a file contains and a total leaves out: heads, towers, talkers, classes of another name."""
 
 from __future__ import annotations
 

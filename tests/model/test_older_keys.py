@@ -1,4 +1,4 @@
-"""Keys of older files that a class reads although it no longer stores them, and activations with learned numbers."""
+"""Keys of older files that a class reads although it no longer stores them, and activations with learned parameters."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_head_size_left_out_is_the_class_default(kind: str) -> None:
 
 
 def test_the_stored_cross_attention_of_trocr_reads_the_width_of_its_encoder() -> None:
-    """TrOCR's decoder keeps keys and values of its encoder's width: two products a layer."""
+    """TrOCR's decoder stores key and value projections of its encoder's width, two products per layer."""
     sizes = {"d_model": 64, "decoder_layers": 2, "decoder_attention_heads": 4, "decoder_ffn_dim": 96, "vocab_size": 100}
     same, wider = (
         ts.count_params(ts.from_hf({"model_type": "trocr", **sizes, "cross_attention_hidden_size": width})).total for width in (None, 80)

@@ -1,4 +1,4 @@
-"""Every attention, feed-forward and residual keeps the contract, and the contract has teeth."""
+"""Every attention, feed-forward and residual satisfies the contract; broken parts fail it."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ INDEXERS = {Indexer, BlockIndexer, EntryIndexer}
 
 
 def parts(member: type[Spec]) -> st.SearchStrategy[Any]:
-    """A member with every field drawn: sizes small, words out of their literals."""
+    """A member with all fields drawn: small sizes, and words from their literals."""
     drawn = {name: field(hint.annotation) for name, hint in member.model_fields.items()}
 
     def build(values: dict[str, Any]) -> Any:
         try:
             return member(**values)
-        except SpecError:  # sizes that don't go together: not a part
+        except SpecError:  # inconsistent sizes are skipped
             return None
 
     return st.fixed_dictionaries(drawn).map(build).filter(lambda part: part is not None)
@@ -72,14 +72,14 @@ def test_every_member_keeps_the_contract(member: type[Attention | FeedForward | 
 
 
 class Leaky(FeedForward):
-    """Meets more experts than it stores."""
+    """Uses more experts than it stores."""
 
     def ops(self, hidden: int) -> Iterator[Op]:
         yield MatMul(name="up", inner=hidden, cols=4, experts=1, top_k=2)
 
 
 class Doubled(FeedForward):
-    """Names two ops alike, so that one is lost in the ledger."""
+    """Gives two ops one name, so that the ledger loses one."""
 
     def ops(self, hidden: int) -> Iterator[Op]:
         yield MatMul(name="up", inner=hidden, cols=4)

@@ -1,4 +1,4 @@
-"""Figures others published or counted, to the printed digit, from the ops of each model."""
+"""Published figures of models, reproduced to the printed digit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ V3: dict[str, Any] = {
     "use_cache": True, "v_head_dim": 128, "vocab_size": 129280, "ep_size": 1,
     "quantization_config": {"activation_scheme": "dynamic", "fmt": "e4m3", "quant_method": "fp8", "weight_block_size": [128, 128]},
 }  # fmt: skip
-"""The config.json beside the released weights."""
+"""The config.json of the release."""
 
 GFLOP_PER_TOKEN = {
     "causal": (250.457, 260.649),

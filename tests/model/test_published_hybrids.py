@@ -175,7 +175,7 @@ RELEASED: dict[str, tuple[dict[str, Any], int]] = {
         },
         743_911_199_232,
     ),
-    "longcat-flash": (  # the class's own sizes; its 256 experts that do nothing store 180,388,626,432 more, which no release has
+    "longcat-flash": (  # class defaults; the class also stores 180,388,626,432 parameters for 256 identity experts, which no release has
         {
             "model_type": "longcat_flash",
             "hidden_size": 6144,

@@ -1,4 +1,4 @@
-"""A model is made of settings: counts of its parts are cached by model, so none of its numbers is an uncertain input."""
+"""The numbers of a model are settings, not uncertain inputs, because counts are cached by model."""
 
 import importlib
 import pkgutil

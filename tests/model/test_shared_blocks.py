@@ -1,4 +1,4 @@
-"""Weights that several layers share: counted once, run at each use, stored once on a rank."""
+"""Weights shared by several layers are counted once, run at each use, and stored once per rank."""
 
 from __future__ import annotations
 

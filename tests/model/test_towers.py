@@ -1,4 +1,4 @@
-"""Towers: tokens by the processor's rule, FLOPs per sequence, and what a phase shows them."""
+"""Towers: tokens by the processor's rule, FLOPs per sequence, and the images of a phase."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_every_resize_rule_gives_whole_patches_in_both_orientations(rule: Resize
     assert tiles >= 1
     assert high % 14 == 0
     assert wide % 14 == 0
-    if not isinstance(rule, Tiles):  # InternVL's processor compares width over height, which a turn doesn't invert
+    if not isinstance(rule, Tiles):  # InternVL's processor compares width over height, which is not symmetric under rotation
         assert rule.tiles(width, height, 28) == (tiles, wide, high)
 
 

@@ -1,4 +1,4 @@
-"""Frozen parts and adapters: parameters that are trained, gradients that are asked for, and what is kept for them."""
+"""Frozen parts and adapters: trained parameters, computed gradients, and saved inputs."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_nothing_before_the_first_trained_part_has_a_backward_pass() -> None:
     frozen = ts.Frozen(("embedding", "dense", "norm")).of(model())  # type: ignore[call-arg]
     backward = ts.flops_per_token(frozen, LENGTH).part("backward")
     assert "dense" not in backward
-    assert ratio(frozen, "head") == 1.0  # its weight alone: what enters it needs no gradient
+    assert ratio(frozen, "head") == 1.0  # only the gradient of its weight: its input needs none
     assert ratio(ts.Frozen(("head",)).of(model()), "dense") == 2.0  # type: ignore[call-arg]
 
 
@@ -153,7 +153,7 @@ def _linear(made: ts.Run) -> list[tuple[Any, Any]]:
 
 
 def test_a_base_in_four_bits_is_widened_for_every_product() -> None:
-    """By hand: its weights are read in 4.127 bits and written in 16, forward and backward; a base in 8 bits is multiplied as it is."""
+    """By hand: the weights are read in 4.127 bits and written in 16 in each pass; an 8-bit base is multiplied without widening."""
     plain, quantized, eight = (run(trains=ts.LoRA(rank=16, base=base), plan=ts.Plan()) for base in ("bf16", "nf4", "int8"))
     stack, chip = ts.catalog.stack("mcore-hopper"), plain.cluster.chip
     weights = sum(w.dense * m.count for w, m in _linear(plain))

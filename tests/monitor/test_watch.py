@@ -1,4 +1,4 @@
-"""A watch over a training loop: what it measures, predicts, projects, warns of and writes."""
+"""A watch over a training loop: measured steps, predictions, projection, warnings, and the CSV file."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_warning_for_each_time_steps_leave_their_interval() -> None:
         watch(seconds)
     with pytest.warns(ts.TrainsimWarning, match="above"):
         watch(slow)
-    watch(slow)  # said already: a warning would be an error here
+    watch(slow)  # warned before: another warning would be an error here
     watch(usual)
     with pytest.warns(ts.TrainsimWarning, match="below"):
         watch(fast)

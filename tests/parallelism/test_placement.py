@@ -1,4 +1,4 @@
-"""Layers on stages: one answer for seconds and bytes, the best cut, and a step that honours what a plan says of stages and shards."""
+"""Layers on stages: one placement for time and memory, the best cut, and steps that follow a plan's stages and shards."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_experts_sharded_by_tensor_parallelism() -> None:
     assert whole["exchange.ep.sent"] > 0 == sharded["exchange.ep.sent"]
     assert sharded["exchange.tp.sent"] > whole["exchange.tp.sent"]  # tokens are gathered for the experts
     assert lines(run("mixtral-8x7b", ep=8, zero=1))["exchange.tp.sent"] == 0.0
-    # four times the rows on a quarter of the width: the same FLOP, so that no roofline falls far from the other
+    # four times the rows on a quarter of the width have equal FLOPs, so the roofline times are close
     up = [path for path in whole if path.startswith("compute.") and "experts" in path]
     assert up
     assert sum(sharded[path] for path in up) == pytest.approx(sum(whole[path] for path in up), rel=0.25)
@@ -146,7 +146,7 @@ def test_hybrid_sharding(zero: int) -> None:
     assert near["optimizer.update"] == pytest.approx(8 * lines(everywhere)["optimizer.update"], rel=1e-9)
     alone = lines(run("llama3-8b", zero=zero, shard=1))
     none = lines(run("llama3-8b", zero=0))
-    if zero < 3:  # one rank to a copy shards nothing
+    if zero < 3:  # one rank per copy shards nothing
         assert alone["exchange.dp.sent"] == pytest.approx(none["exchange.dp.sent"], rel=1e-12)
         assert alone["optimizer.update"] == pytest.approx(none["optimizer.update"], rel=1e-12)
 
@@ -165,7 +165,7 @@ def test_recomputing_some_layers_takes_between_none_and_all() -> None:
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda one: one.name)
 @pytest.mark.parametrize("name", ["llama3-8b", "deepseek-v3"])
 def test_distinct_ranks_represent_all_ranks(schedule: Schedule, name: str) -> None:
-    """Each once, in the order of the ranks; a step that works out only those has every rank's seconds."""
+    """Distinct ranks occur once, in order; a step computed for them gives the time of every rank."""
     model, pp, vpp = ts.catalog.model(name), 8, virtual_stages(schedule)[0]
     place = place_layers(model, schedule, pp, vpp)
     assert np.array_equal(place.ranks, stages_to_ranks(place.stages, schedule, pp, vpp))
@@ -183,7 +183,7 @@ def test_distinct_ranks_represent_all_ranks(schedule: Schedule, name: str) -> No
 @pytest.mark.parametrize("layers", [(), (6, 8, 9, 7, 8, 8, 8, 7)])
 @pytest.mark.parametrize("schedule", [schedules()["zero-bubble"], schedules()["dualpipe"]], ids=lambda one: one.name)
 def test_distinct_stages_represent_all_stages(schedule: Schedule, layers: tuple[int, ...]) -> None:
-    """Stages alike hold the same layers, and so do those at the other end from them: a pair has the seconds of both."""
+    """Equal stages have equal layers, and so have their mirror images, since a pair has the time of both."""
     model = ts.catalog.model("deepseek-v3")
     place = place_layers(model, schedule, 8, 1, layers)
     ends = np.hstack([place.stages, place.stages[::-1]])

@@ -1,4 +1,4 @@
-"""Plans: what can't be names the rule and what would do; Megatron-LM and torchtitan both ways."""
+"""Plans: errors name the rule and a remedy; launch files of Megatron-LM and torchtitan are read and written."""
 
 from typing import Any
 
@@ -274,7 +274,7 @@ def test_mixtral_and_deepseek_v3_command_lines() -> None:
 
 @pytest.mark.parametrize("flags", range(8))
 def test_overlap_by_megatrons_flags_is_read_and_written(flags: int) -> None:
-    """By hand: each exchange that the layout has needs its own flag; all three are what a plan leaves to its stack."""
+    """By hand: each exchange of the layout needs its own flag; with all three flags the plan leaves the choice to its stack."""
     named = {"dp": "--overlap-grad-reduce", "weights": "--overlap-param-gather", "tp": "--tp-comm-overlap"}
     asked = {name for i, name in enumerate(named) if flags >> i & 1}
     line = "--tensor-model-parallel-size 2 --sequence-parallel --use-distributed-optimizer " + " ".join(named[name] for name in asked)

@@ -1,7 +1,7 @@
-"""What the causal class of any model type holds and runs: parameters, FLOPs of forward and backward.
+"""Parameters and FLOPs, forward and backward, of the causal class of any model type, measured on the class.
 
-Small configs run on the CPU with real routing. Class defaults run on the meta device, where nothing is routed: as many rows as tokens meet
-experts go through the first expert. What the counter misses is put right as in ``recurrent_truth``.
+Small configs run on the CPU with real routing. Class defaults run on the meta device, where nothing is routed: all routed rows go through
+the first expert. What the counter misses is corrected as in ``recurrent_truth``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ torch.set_num_threads(1)
 
 @dataclass(frozen=True)
 class Counted:
-    """Parameters, FLOPs of one sequence, and the pairs that the mask of each softmax layer lets through, where masks have values."""
+    """Parameters, FLOPs of one sequence, and, if masks have values, the pairs that the mask of each softmax layer allows."""
 
     parameters: int
     forward: float
@@ -67,7 +67,7 @@ def idle(config: Any) -> int:
 
 
 def on_meta(config: Any, length: int) -> Counted:
-    """Counts at any size: nothing is stored and nothing is computed."""
+    """Counts at any size on the meta device, without storage or computation."""
     with torch.device("meta"), _without_values():
         model = _built(config)
         for part in model.modules():
@@ -78,7 +78,7 @@ def on_meta(config: Any, length: int) -> Counted:
 
 @contextmanager
 def _without_values() -> Iterator[None]:
-    """Replaces what classes read from the values of tensors: positions, padding, bounds of a distribution, rows of each expert."""
+    """Replaces reads of tensor values in the classes: positions, padding, bounds of a distribution, rows of each expert."""
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(masking_utils, "find_packed_sequence_indices", return_value=None))
         stack.enter_context(mock.patch.object(PreTrainedModel, "warn_if_padding_and_no_attention_mask", return_value=None))
@@ -125,9 +125,9 @@ def _counted(model: Any, ids: Any) -> Counted:
 
 
 def _masked_pairs(model: Any) -> list[int]:
-    """Pairs that the mask of each softmax layer lets through, read as the layer is called."""
+    """Pairs that the mask of each softmax layer allows, read when the layer is called."""
     pairs: list[int] = []
-    marks_shut = model.config.model_type == "mpt"  # its mask marks the pairs that are shut out
+    marks_shut = model.config.model_type == "mpt"  # its mask marks the excluded pairs
 
     def read(_: Any, __: Any, kwargs: dict[str, Any]) -> None:
         mask = kwargs.get("attention_mask")
@@ -143,7 +143,7 @@ def _masked_pairs(model: Any) -> list[int]:
 
 @contextmanager
 def _missed(model: Any) -> Iterator[list[float]]:
-    """FLOPs by which LongCat-Flash's routed rows fall short of their mean, as its routers chose experts that do nothing more often."""
+    """FLOPs that LongCat-Flash's routed rows lack compared with their mean, because its routers chose more identity experts."""
     missed: list[float] = []
 
     def seen(experts: Any, given: tuple[Any, ...]) -> None:
@@ -161,7 +161,7 @@ def _missed(model: Any) -> Iterator[list[float]]:
 
 
 def _through_the_first(experts: Any, hidden: Any, index: Any, weights: Any) -> Any:
-    """As many rows as tokens meet experts, through the matrices of the first."""
+    """All routed rows, through the matrices of the first expert."""
     tokens = hidden.reshape(-1, hidden.shape[-1])
     rows = tokens.repeat_interleave(index.shape[-1], 0)
     if hasattr(experts, "mlp"):  # DBRX: the matrices of all experts in one

@@ -1,7 +1,7 @@
 """Every causal type of transformers against this library: at its class defaults, and at random configs that set every key.
 
-Counts are exact or they are not: parameters, FLOPs of forward and of backward. Where the class runs on the CPU, the pairs that its masks
-let through are compared as well.
+Parameters and FLOPs of forward and of backward must be equal. If the class runs on the CPU, the pairs that its masks allow are compared
+too.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from trainsim.model.ops import Attend
 from trainsim.testing.hybrid_families import HYBRIDS
 
 CONFIGS, TRIES = 3, 40
-"""Random configs of each type, and draws until so many could be built."""
+"""Number of random configs of each type, and largest number of draws to build that many."""
 SHORT, CHUNKED, META = 24, 128, 64
 """Tokens of a sequence: on the CPU, there for classes with chunks, and on the meta device."""
 CHUNKS = ("mamba_chunk_size", "chunk_size", "block_size", "compress_rates")
-"""Keys of chunks, which a sequence at the class defaults holds whole."""
+"""Keys of chunk sizes; a sequence at the class defaults has whole chunks."""
 LONG = 256
 WRAPPERS = ("emu3", "gemma3", "gemma4", "gemma4_unified", "llama4", "qwen3_5", "qwen3_5_moe")
-"""Types whose causal class holds a text model of another type, and perhaps a tower that sees no image here."""
+"""Types whose causal class contains a text model of another type, and possibly a tower, which gets no image here."""
 TYPES = sorted(set(families()) & set(CAUSAL)) + list(WRAPPERS)
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One config, and what is equal."""
+    """One config, and which counts are equal."""
 
     keys: Mapping[str, Any]
     parameters: bool
@@ -50,7 +50,7 @@ class Compared:
 
     @property
     def exact(self) -> bool:
-        """Whether all of it is equal."""
+        """Whether all counts are equal."""
         return self.parameters and self.flops and self.pairs
 
 
@@ -91,7 +91,7 @@ def written(config: Any) -> dict[str, Any]:
 
 
 def compared(keys: Mapping[str, Any], file: Mapping[str, Any], counted: truth.Counted, length: int) -> Compared:
-    """What is equal between the class's counts and those of a file read here."""
+    """Which counts of the class equal those of its config file as this library reads it."""
     try:
         model = as_run(ts.from_hf(file))
     except ConfigError:
@@ -104,7 +104,7 @@ def compared(keys: Mapping[str, Any], file: Mapping[str, Any], counted: truth.Co
 
 
 def _same_pairs(model: ts.Model, pairs: tuple[int, ...], length: int) -> bool:
-    """Whether each softmax layer's mask lets as many pairs through; layers that choose keys do so after the mask they are given."""
+    """Whether each softmax layer's mask allows as many pairs; layers that select keys do so after their mask."""
     cores = [(entry.count, entry.op) for entry in model.table.entries if entry.path[-1] == "core" and not entry.mtp]
     met = sum(count * float(op.mask.keys(float(length))) * length for count, op in cores if isinstance(op, Attend))
     chosen = any(isinstance(mask, (Selected, SelectedBlocks, Compressed)) for mask in model.table.masks)

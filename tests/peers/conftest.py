@@ -1,4 +1,4 @@
-"""The truth module stands beside the tests that read it, and what is excepted is said aloud."""
+"""Put the truth modules on the import path, and report exceptions of the comparison."""
 
 import sys
 from pathlib import Path
@@ -19,15 +19,15 @@ SCRIPTS = (
     "ours",
     "every_config",
 )
-collect_ignore = [f"{name}.py" for name in SCRIPTS]  # no tests in them, and they need torch
+collect_ignore = [f"{name}.py" for name in SCRIPTS]  # these files have no tests and need torch
 
 STATED = """\
-deepseek, grok-1, kimi_k2, minimax_text_01 and minimax_m1 are not in transformers: glm4_moe, mixtral, deepseek_v3 and minimax stand in
-grok-1 holds 2 · layers · hidden parameters more than its stand-in: two more norms a layer
-minimax: an unrolled backward leaves out 2(first + 2 · last chunk)d² FLOPs a head, for states that nobody reads; compared exactly with it
-llama4_text runs all experts on every token; the top-k of them are compared
+deepseek, grok-1, kimi_k2, minimax_text_01 and minimax_m1 are not in transformers; glm4_moe, mixtral, deepseek_v3 and minimax are used
+grok-1 has 2 · layers · hidden parameters more than its stand-in class: two more norms per layer
+minimax: an unrolled backward omits 2(first + 2 · last chunk)d² FLOPs per head, for states that nothing reads; the rest is compared exactly
+llama4_text runs all experts on every token; only the top-k of them are compared
 jetmoe routes by data: at its class defaults all rows go through the first expert
-longcat_flash sends tokens to experts that do nothing as data has it, and stores matrices for them; the mean is compared, without these"""
+longcat_flash routes tokens to identity experts by data and stores matrices for them; the mean is compared, without these matrices"""
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

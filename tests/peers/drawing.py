@@ -1,4 +1,4 @@
-"""Small random configs of any class of transformers: every key that the class has takes values."""
+"""Small random configs of any class of transformers, with values for every key of the class."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ MLP_WORDS = {"deepseek_v4": ("hash_moe", "moe")}
 
 @dataclass(frozen=True)
 class Sizes:
-    """What keys of one config have in common."""
+    """Sizes that several keys of one config share."""
 
     hidden: int
     layers: int
@@ -205,7 +205,7 @@ CLOSED = ("add_cross_attention", "use_prompt", "enable_moe_block", "use_bidirect
 
 
 def draw(kind: str, rng: random.Random) -> dict[str, Any]:
-    """Keyword arguments of a class: sizes that fit each other, every other key at random or as the class has it."""
+    """Keyword arguments of a class: consistent sizes; every other key is random or the class default."""
     fields = {f.name: f.default for f in dataclasses.fields(CONFIG_MAPPING[kind])}
     values = ((64, 96), (3, 4, 5, 6), (4, 8), (1, 2, 4), (16, 24), (8, 12), (1, 2, 3))
     hidden, layers, heads, kv, head_dim, experts, top_k = map(rng.choice, values)
@@ -224,7 +224,7 @@ def draw(kind: str, rng: random.Random) -> dict[str, Any]:
 
 
 def _fitted(kind: str, made: dict[str, Any], fields: Mapping[str, Any], sizes: Sizes, rng: random.Random) -> dict[str, Any]:
-    """Lists of one word per layer, and what single classes need to be built at all."""
+    """Lists of one word per layer, and keys without which single classes can't be built."""
     for key in ("layer_types", "layers_block_type"):
         if key in fields and kind in WORDS and rng.random() < 0.6:
             made[key] = [rng.choice(WORDS[kind]) for _ in range(sizes.layers)]

@@ -14,7 +14,7 @@ Comparison = Callable[[dict[str, Any]], None]
 
 
 def compare_every_value(family: str, agree: Comparison) -> int:
-    """Compare configs that together hold every value of every key; returns their number."""
+    """Compare configs that together have every value of every key; returns their number."""
     configs = list(covering_configs(family))
     for config in configs:
         agree(config)

@@ -1,9 +1,9 @@
-"""Write down what the transformers classes hold and do, so that the suite can compare without torch.
+"""Record parameters and FLOPs of the transformers classes, so that the tests can compare without torch.
 
     python tests/peers/record.py
 
 One row for each covering config: parameters, forward FLOPs, forward + backward FLOPs, and each softmax layer's pairs, of one sequence
-of 24 tokens. What a stand-in lacks is added, as the comparison itself states it.
+of 24 tokens. Parameters that a stand-in class lacks are added, as in the comparison.
 """
 
 from __future__ import annotations

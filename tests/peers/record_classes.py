@@ -1,9 +1,9 @@
-"""Write down what the transformers config classes take where a file is silent, and what they call it.
+"""Record the defaults and names of keys of the transformers config classes.
 
     python tests/peers/record_classes.py
 
-One row per model type: the defaults of the keys that can change a shape, second names of keys, and for a class that wraps a text
-model the key it stands under and its type. Figures of transformers 5.24.0; no code of it is copied.
+One row per model type: the defaults of the keys that can change a shape, other names of keys, and for a class that wraps a text model the
+key and the type of that model. Figures of transformers 5.24.0; no code of it is copied.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ WORDS = {
     if file.name not in ("harmless.py", "foreign.py", "torchtitan.py")
     for word in re.findall(r'"(\w+)"', file.read_text())
 }
-"""Keys that some family asks for, whatever their names suggest."""
+"""Keys that some family reads although their names suggest no shape."""
 KEPT = {"tie_word_embeddings", "is_decoder", "is_encoder_decoder"}
 """Keys of the base class that can change a shape."""
 
 
 def defaults(config_class: Any) -> dict[str, Any]:
-    """The class's own defaults, as its fields say them: None where it works them out."""
+    """The class's own defaults by its fields; None if the class derives the value."""
     found = {}
     for field in dataclasses.fields(config_class):
         value = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
@@ -62,7 +62,7 @@ def plain(value: object) -> bool:
 
 
 def row(kind: str) -> dict[str, Any]:
-    """What is known of a model type."""
+    """The record of a model type."""
     config_class = CONFIG_MAPPING[kind]
     made: dict[str, Any] = {"defaults": defaults(config_class)}
     names = {key: own for key, own in config_class.attribute_map.items() if not is_harmless(key) or not is_harmless(own)}
@@ -85,7 +85,7 @@ def row(kind: str) -> dict[str, Any]:
 
 
 def sizes_of_its_own(inner: Any) -> dict[str, Any]:
-    """What a wrapper gives the text model that a file leaves out, where that isn't the text model's own default."""
+    """Values that a wrapper gives a missing text model, if they differ from the text model's own defaults."""
     own, usual = inner.to_dict(), type(inner)().to_dict()
     declared = {"tie_word_embeddings": usual.get("tie_word_embeddings")} | defaults(type(inner))
     said = {name for name in declared.keys() & own.keys() if own[name] != declared[name] and not isinstance(own[name], list)}

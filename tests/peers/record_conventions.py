@@ -1,8 +1,8 @@
-"""Write down what training frameworks count, so that the suite compares without them.
+"""Record FLOPs as counted by training frameworks, so that the tests can compare without them.
 
     python tests/peers/record_conventions.py megatron=PATH maxtext=PATH verl=PATH
 
-Each PATH is a git clone. The functions that count are taken from its HEAD and called with random sizes; nothing else of it runs.
+Each PATH is a git clone. The counting functions are taken from its HEAD and called with random sizes; no other code of it runs.
 One row for each: the convention with its date, the commit, our config, the sequence length and FLOP per token.
 """
 
@@ -33,7 +33,7 @@ def git(clone: str, *words: str) -> str:
 
 
 def functions(clone: str, file: str, names: Mapping[str, Any]) -> dict[str, Any]:
-    """The functions of a file at HEAD, defined on their own; ``names`` stand in for what it imports."""
+    """The functions of a file at HEAD, defined without its imports, which ``names`` replace."""
     tree = ast.parse(git(clone, "show", f"HEAD:{file}"))
     kept = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     for node in kept:

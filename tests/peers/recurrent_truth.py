@@ -1,9 +1,9 @@
-"""What the transformers classes of recurrent mixers run: FLOPs of a real forward and backward, with what the counter misses put right.
+"""FLOPs of a real forward and backward of the transformers classes of recurrent mixers, with corrections of the counter.
 
-The counter is right for products. It has no formula for triangular solves, counts a causal convolution's outputs beyond the sequence, and
-takes the gradient of a depthwise kernel for that of a dense one. The reference scan of Mamba-2 passes states from chunk to chunk by a
-product over all pairs of chunks, where a kernel passes them on one by one. Mamba's scan writes its state, and Kimi's delta rule forms its
-scores, element by element. Each is counted here from the shapes of the call or of the config.
+The counter is exact for products. It has no formula for triangular solves, counts outputs of a causal convolution beyond the sequence, and
+counts the gradient of a depthwise kernel as that of a dense one. The reference scan of Mamba-2 passes states between chunks by a product
+over all pairs of chunks, but a kernel passes them one by one. Mamba's scan computes its state, and Kimi's delta rule its scores, element
+by element. These are counted here from the shapes of the call or of the config.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ import transformers_truth as truth
 from torch.utils.flop_counter import FlopCounterMode
 
 LENGTH = 128
-"""Tokens: whole chunks of every class here, so that nothing is padded."""
+"""Tokens of a sequence: whole chunks of every class here, so that nothing is padded."""
 CHUNK = 64
 """Tokens of a chunk of the delta rule, in every class that has it."""
 STATES = "bzch,bzhpn->bchpn"
-"""Mamba-2's product over pairs of chunks, which stands for passing a state on."""
+"""Mamba-2's product over pairs of chunks, in place of passing states from chunk to chunk."""
 
 
 @dataclass
 class Calls:
-    """FLOPs of one forward pass, by what the counter makes of them."""
+    """FLOPs of one forward pass, by how the counter treats them."""
 
     config: Any
     length: int
@@ -38,12 +38,14 @@ class Calls:
 
     @property
     def forward(self) -> int:
-        """What the counter misses of a forward pass."""
+        """FLOPs of a forward pass that the counter misses."""
         return self._more + self.solves
 
     @property
     def backward(self) -> int:
-        """What it misses of a backward pass: of the two products of a solve's, it sees the one that is no solve."""
+        """FLOPs of a backward pass that the counter misses; of the two products of a solve's backward pass it counts the one that is not a
+        solve.
+        """
         return 2 * self._more + self.solves + unread(self.config, self.length)
 
     @property
@@ -89,7 +91,7 @@ def element_wise(config: Any, length: int) -> int:
 
 
 def unread(config: Any, length: int) -> int:
-    """What the backward of a delta rule leaves out: gradients of the first state, which is a constant, and of the last, which nobody reads.
+    """Gradients that the backward pass of a delta rule omits: of the first state, a constant, and of the last state, which nothing reads.
 
     Two products with the first state lack the gradient of one operand each; the product that writes the last state lacks both.
     """

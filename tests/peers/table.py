@@ -3,7 +3,7 @@
     python tests/peers/table.py
 
 Parameters and FLOPs of forward and backward, at the class defaults on the meta device and at random configs in real runs, counted by the
-class and by this library; what is not mapped is refused by name, and the table says why.
+class and by this library; unsupported types are listed with the reason.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def total(kind: str) -> int | None:
 
 
 def in_words(found: Sequence[Compared]) -> str:
-    """What is exact in all of these configs."""
+    """Which counts are exact in all of these configs, in words."""
     return WORDS[all(one.parameters for one in found), all(one.flops and one.pairs for one in found)]
 
 

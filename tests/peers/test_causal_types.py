@@ -31,7 +31,7 @@ def test_class_defaults(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_random_configs(kind: str, record_property: Callable[[str, object], None]) -> None:
-    """Parameters, FLOPs of forward and of backward, and the pairs that masks let through, in real runs of small configs."""
+    """Parameters, FLOPs of forward and of backward, and the pairs that masks allow, in real runs of small configs."""
     found = list(at_random(kind))
     assert len(found) == CONFIGS
     assert [compared for compared in found if not compared.exact] == []
@@ -56,6 +56,6 @@ def test_what_is_not_mapped_is_refused_by_name(kind: str) -> None:
 
 
 def test_at_least_140_types_are_exact_without_help() -> None:
-    """Types that are mapped, less those whose class can't be built from its own defaults."""
+    """Supported types, without those whose class can't be built from its own defaults."""
     assert len(set(TYPES) - set(truth.COMPLETED)) >= 140
     assert transformers.__version__ == "5.24.0"

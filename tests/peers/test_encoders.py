@@ -1,4 +1,4 @@
-"""Second opinion on encoders and encoder-decoders: parameters at class defaults, and FLOPs of a small one that runs."""
+"""Encoders and encoder-decoders compared with their classes: parameters at the class defaults, and FLOPs of a small model that is run."""
 
 from __future__ import annotations
 

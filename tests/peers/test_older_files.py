@@ -1,4 +1,4 @@
-"""Keys that a class reads from older files and no longer stores: the file as it is, against the class built from it."""
+"""Keys that a class reads from older files and no longer stores: the file compared with the class built from it."""
 
 from __future__ import annotations
 

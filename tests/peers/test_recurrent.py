@@ -1,4 +1,4 @@
-"""Second opinion on recurrences, convolutions and indexers: every such family against its transformers class, to the last digit."""
+"""Families of recurrences, convolutions and indexers compared with their transformers classes, to the last digit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Second opinion on audio towers and on cross-attention to images: parameters at class defaults, and FLOPs of small ones that run."""
+"""Audio towers and cross-attention to images compared with their classes: parameters at the class defaults, and FLOPs of small models that
+are run.
+"""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def trained(run: ts.Run, folder: Path, **options: Any) -> Any:
 
 
 def test_a_training_is_predicted_measured_and_calibrated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One H100 stands in for this CPU: the prediction is far off until the run's own steps have calibrated it."""
+    """The run claims one H100 but runs on the CPU, so the prediction is far off until the run's own steps calibrate it."""
     config = transformers.LlamaConfig(**SIZES)
     run = ts.quick(config.to_dict(), chip="h100", gpus=1, tokens=STEPS * BATCH * SEQ_LEN, seq_len=SEQ_LEN, batch=BATCH, price=2.5)
     run = ts.laid_out(run, "2026-10")

@@ -1,7 +1,7 @@
-"""Second opinion: every mapped family against its own transformers class, to the last digit.
+"""Every mapped family compared with its own transformers class, to the last digit.
 
-Parameters come from the class on the meta device; FLOPs, and the pairs every mask lets through, from a real forward and
-backward of small random architectures. Nothing of ours is in the measured numbers.
+Parameters come from the class on the meta device; FLOPs, and the pairs that every mask allows, from a real forward and backward of small
+random models. The measured numbers use no code of this library.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def test_no_family_is_left_out_and_there_are_enough_configs() -> None:
     assert min(counts.values()) >= 5
     for family, keys in FAMILIES.items():
         fixed = {key for key, values in keys.items() if len(values) == 1 and values[0] is not ABSENT}
-        assert fixed <= {"max_seq_len", "topk_method", "n_group", "topk_group"}, (family, fixed)  # these change no shape
+        assert fixed <= {"max_seq_len", "topk_method", "n_group", "topk_group"}, (family, fixed)  # keys that change no shape
 
 
 @pytest.mark.parametrize("family", sorted(set(FAMILIES) - set(truth.STAND_INS) - {"glm4_moe", "dots1", "deepseek_v2"}))

@@ -1,4 +1,4 @@
-"""Second opinion on wrappers: a text model with its tower, at the class defaults; and heads that the wrapper ties or not."""
+"""Wrappers compared with their classes: a text model with its tower at the class defaults, and heads that the wrapper ties or not."""
 
 from __future__ import annotations
 

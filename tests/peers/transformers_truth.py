@@ -1,4 +1,4 @@
-"""What the transformers classes hold and do: parameters on the meta device, FLOPs and attention masks of a real forward and backward."""
+"""Parameters of the transformers classes on the meta device, and FLOPs and attention masks of a real forward and backward."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM
 
-torch.set_num_threads(1)  # the models are tiny: threads only wait for each other
+torch.set_num_threads(1)  # with tiny models, threads only wait for each other
 STAND_INS: dict[str, str] = {
     "deepseek": "glm4_moe",
     "grok-1": "mixtral",
@@ -19,7 +19,7 @@ STAND_INS: dict[str, str] = {
     "minimax_text_01": "minimax",
     "minimax_m1": "minimax",
 }
-"""Families that transformers lacks, and the class of the same products that stands in."""
+"""Families that transformers lacks → the class with the same products that is used instead."""
 _PLAIN_GLM = {"use_qk_norm": False, "partial_rotary_factor": 1.0}
 
 
@@ -59,7 +59,7 @@ def stated_difference(config: Mapping[str, Any]) -> int:
 
 
 def build(config: Mapping[str, Any], device: str) -> Any:
-    """The class itself, with eager attention and eager experts: what FlopCounterMode sees all of."""
+    """The class with eager attention and eager experts, which FlopCounterMode counts completely."""
     keys = as_transformers(config)
     hf = AutoConfig.for_model(keys.pop("model_type"), **keys)
     hf._experts_implementation = "eager"
@@ -75,7 +75,7 @@ def parameters(config: Mapping[str, Any]) -> int:
 
 
 def default_config(family: str) -> Any:
-    """The class's own default config, with what two classes can't be built without."""
+    """The class's own default config, with the keys that two classes need to be built."""
     config = AutoConfig.for_model(family)
     if family == "dbrx":
         config.attn_config.rope_theta = 1e4
@@ -85,7 +85,7 @@ def default_config(family: str) -> Any:
 
 
 def parameters_of(config: Any) -> int:
-    """Parameters of the class a transformers config object asks for, on the meta device."""
+    """Parameters of the class of a transformers config object, on the meta device."""
     with torch.device("meta"):
         return sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
 
@@ -113,7 +113,7 @@ def measure(config: Mapping[str, Any], length: int) -> Truth:
 
 
 def dense_experts(model: Any, counter: FlopCounterMode) -> int:
-    """What Llama 4's experts run too much: all of them on every token, where a token meets top-k."""
+    """Excess FLOPs of Llama 4's class, which runs all experts on every token instead of the chosen ones."""
     if "Llama4" not in type(model).__name__:
         return 0
     experts, top_k = model.config.num_local_experts, model.config.num_experts_per_tok
@@ -124,7 +124,7 @@ def dense_experts(model: Any, counter: FlopCounterMode) -> int:
 
 @contextmanager
 def _masks(model: Any) -> Iterator[list[int]]:
-    """The pairs every softmax layer's mask lets through, read as the layer is called."""
+    """The pairs that every softmax layer's mask allows, read when the layer is called."""
     pairs: list[int] = []
 
     def read(module: Any, _: Any, kwargs: dict[str, Any]) -> None:
@@ -145,10 +145,10 @@ def _masks(model: Any) -> Iterator[list[int]]:
 
 
 def unread_states(config: Mapping[str, Any], length: int) -> int:
-    """FLOPs by which the backward of unrolled lightning attention falls short of twice its forward.
+    """Twice the forward FLOPs minus the backward FLOPs of unrolled lightning attention.
 
-    The first state is a constant zero, so its gradient is not formed; the last update is read by nobody, so neither of its
-    operands gets one: three products of ``chunk × d × d`` per head and layer.
+    The first state is a constant zero and needs no gradient; nothing reads the last update, so its two operands need none: three products
+    of ``chunk × d × d`` per head and layer.
     """
     hf = build(config, "meta").config
     return unread_lightning(hf, length) if hf.model_type == "minimax" else 0

@@ -28,7 +28,7 @@ CASES = {"dense": run(dense()), "sparse": run(sparse(), gpus=12)}
 
 @dataclass
 class Told:
-    """Layouts whose bounds and seconds are made up; which were timed is noted."""
+    """Layouts with invented bounds and times, which record the layouts that were timed."""
 
     lower_bounds: Array
     leasts: Array
@@ -57,7 +57,7 @@ layouts = st.lists(st.tuples(numbers, numbers, numbers, numbers, st.integers(1, 
 @given(rows=layouts, count=st.integers(1, 8), point=st.integers(1, 14), by=st.sampled_from(["time", "cost"]))
 def test_bounds_change_no_answer(rows: list[tuple[int, int, int, int, int]], count: int, point: int, by: str) -> None:
     least, more, wait, memory, gpus = np.array(rows, dtype=np.float64).T
-    tightened: Array = least + more - 1.0  # some bounds are as long as the step
+    tightened: Array = least + more - 1.0  # some bounds equal the step time
     whole: Array = tightened + wait - 1.0
     told = Told(least, tightened, whole, memory, gpus, set())
     rates = gpus if by == "cost" else np.ones_like(gpus)
@@ -107,7 +107,7 @@ def tried(made: ts.Run, space: Any, gpus: list[int] | None = None) -> CandidateL
 
 
 def lending(made: ts.Run, processors: float) -> ts.Run:
-    """Exchanges that lend more of their processors than they hide."""
+    """Exchanges that take more processor time than they hide."""
     return made.replace({"efficiency.stack.exchange_processors": processors})
 
 
@@ -129,7 +129,7 @@ def test_no_layout_is_faster_than_its_lower_bound(case: str) -> None:
     for at, step in found.steps(np.arange(len(found))):
         assert np.all(
             step.lower_bound * (1 - ROUNDING) <= np.asarray(step.seconds)
-        )  # equal where stages are uniform, but for the order of sums
+        )  # equal for uniform stages, except for the order of summation
         unsharded = dataclasses.replace(step, synchronise=0.0, synchronise_hidden=0.0, optimizer=0.0, norm=0.0)
         assert np.all(found.lower_bounds[at] <= unsharded.lower_bound)
     near = found.lower_bounds / found.seconds

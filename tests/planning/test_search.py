@@ -34,7 +34,7 @@ def small() -> ts.Run:
 
 
 def one_by_one(made: ts.Run, space: Mapping[str, Any] = NARROW) -> Iterator[tuple[tuple[tuple[str, Any], ...], tuple[float, float]]]:
-    """Every plan of the space that its own rules allow: seconds of its step, bytes of its fullest rank."""
+    """Every plan of the space that the rules allow, with its step time and the memory of its fullest rank."""
     values = values_of(made.model, ts.Plan(), [made.cluster.gpus], space)
     phase = made.phases[0]
     batch = float(np.asarray(phase.batch))

@@ -169,7 +169,7 @@ def test_limits_from_both_sides_under_beliefs_are_those_of_a_grid() -> None:
         return float(np.mean((np.asarray(est.cost.total) <= 2e5) & (np.asarray(est.wall_days) <= 30.0)))
 
     chances = {n: met(n) for n in range(5, 4000, 5)}
-    for probability in (0.3, 0.5, 0.65, max(chances.values()) - 0.002):  # the last in a narrow window between both ends
+    for probability in (0.3, 0.5, 0.65, max(chances.values()) - 0.002):  # the last limit leaves a narrow window between both ends
         good = [n for n, chance in chances.items() if chance >= probability]
         solved = ts.solve_for(made, "cluster.gpus", limits, BELIEFS, probability=probability)
         assert solved.value is not None
@@ -199,7 +199,7 @@ def test_multiples_are_those_that_a_run_allows(plan: ts.Plan) -> None:
 
 
 def test_a_limit_that_no_size_meets_does_not_decide_the_nearest() -> None:
-    limits = {"wall_days": 20.0, "cost": 1e5}  # told utilisation and goodput: dollars don't hang on the size
+    limits = {"wall_days": 20.0, "cost": 1e5}  # with given utilisation and goodput, dollars don't depend on the number of GPUs
     solved = ts.solve_for(run(), "cluster.gpus", limits)
     assert not solved.reached
     assert solved.nearest == ts.solve_for(run(), "cluster.gpus", {"wall_days": 20.0}).value
@@ -224,7 +224,7 @@ def test_a_modelled_run_gets_sizes_its_batch_can_be_shared_among() -> None:
 
 
 @pytest.mark.parametrize(("path", "limits"), [
-    ("phases.pretrain.tokens", {"cost": 100.0}),  # the other phase alone costs more
+    ("phases.pretrain.tokens", {"cost": 100.0}),  # the other phase alone costs more than the limit
     ("reliability.goodput", {"cost": 1e5}),
     ("cluster.gpus", {"wall_days": 20.0, "cost": 1.535e5}),
     ("price.usd_per_gpu_hour", {"cost": 1e6, "wall_days": 5.0}),

@@ -1,4 +1,4 @@
-"""Layouts as people type them: what answers print is read back, and mistakes are one error each."""
+"""Typed layouts: printed layouts can be read back, and each mistake raises one error."""
 
 from __future__ import annotations
 

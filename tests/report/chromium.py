@@ -1,4 +1,4 @@
-"""Pages in headless Chromium: the browser, a page opened in a view, and what axe-core finds."""
+"""Pages in headless Chromium: the browser, a page opened in a view, and the findings of axe-core."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def browser() -> Iterator[Any]:
 
 
 def opened(browser: Any, file: Path, view: str, **options: Any) -> tuple[Any, list[str]]:
-    """A page in a view, and what it complains of or asks of the network."""
+    """A page in a view, with its console messages and its requests to the network."""
     page = browser.new_context(**VIEWS[view], **options).new_page()
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)

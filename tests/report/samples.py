@@ -1,4 +1,4 @@
-"""An answer of every kind that has a picture, made as cheaply as it can be."""
+"""An answer of every kind that has a picture, with little computation."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ SAMPLES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "a verdict": (verdict, {}),
     "a verdict beside others": (verdict, {"beside": ("gpt-4o-100m", "investment-500m", "fleet-944m", "fleet-1.6b")}),
 }
-"""Name → what makes the answer, and the options of its picture; ``beside`` by name."""
+"""Name → function that makes the answer, and options of its picture; ``beside`` by name."""
 
 
 @cache

@@ -29,7 +29,7 @@ PATHS = {
     "stopped": f"/stopped?{ASKED.address}",
 }
 PATIENCE = 60_000
-"""How long an answer may take [ms]: machines are shared."""
+"""Longest accepted time of an answer [ms]; long, because machines are shared."""
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def slow() -> Iterator[str]:
 
 
 def shown(browser: Any, address: str, path: str, view: str = "desktop", **options: Any) -> tuple[Any, list[str]]:
-    """A page of the app, and what it complains of or asks of another machine."""
+    """A page of the app, with its console messages and its requests to other machines."""
     page = browser.new_context(**VIEWS[view], **options).new_page()
     page.set_default_timeout(PATIENCE)
     said: list[str] = []

@@ -1,4 +1,4 @@
-"""The card of a verdict: its size, its sentence, no letter past the edge, and what depends on judgement."""
+"""The card of a verdict: its size, its sentence, text inside the edges, and the parts that depend on judgement."""
 
 from __future__ import annotations
 

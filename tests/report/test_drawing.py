@@ -1,4 +1,4 @@
-"""Every picture: draws on light and dark, says its finding, has words for who can't see it, and no letters at the edge or on others."""
+"""Every picture: it is drawn in both themes, has the finding as title and an alternative text, and no text overlaps or is cut."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def drawn(name: str, theme: str = "light") -> Drawing:
 
 
 def texts(figure: Any) -> list[tuple[str, Any]]:
-    """Every word on the picture with where it is drawn [pixel]."""
+    """Every text of the picture with its position [pixel]."""
     from matplotlib.text import Text
 
     renderer = figure.canvas.get_renderer()
@@ -182,7 +182,7 @@ def test_a_users_picture_takes_precedence() -> None:
         pass
 
     class MyPicture(Picture):
-        """Of a class of the user's own."""
+        """A picture of a user-defined class."""
 
         answers: ClassVar[tuple[type, ...]] = (Mine,)
         title = "It is mine"

@@ -1,4 +1,4 @@
-"""A report is one page that needs nothing else, escapes what it prints, and can be read by a machine that reads aloud."""
+"""A report is one self-contained page that escapes its texts and is accessible to screen readers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ VOID = {"meta", "input", "br", "link", "hr", "img"}
 
 
 class Reader(HTMLParser):
-    """Tags with their attributes, in order; that they nest; and words by tag."""
+    """Parses tags with their attributes, in order, checks that they nest, and collects words by tag."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,6 @@
-"""Reports in headless Chromium: the panel agrees with the library, the keyboard opens a tree, nothing complains, axe-core finds nothing."""
+"""Reports in headless Chromium: the panel agrees with the library, the keyboard opens a tree, the console is empty, axe-core finds
+nothing.
+"""
 
 from __future__ import annotations
 

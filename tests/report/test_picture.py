@@ -1,4 +1,4 @@
-"""The picture of a verdict: no label on another or cut off, no kink in a density, and a title that says the finding."""
+"""The picture of a verdict: no label overlaps or is cut off, densities are smooth, and the title states the finding."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def told(name: str) -> Any:
 
 
 def texts(figure: Any) -> dict[str, Any]:
-    """Every word on the picture with where it stands, in pixels."""
+    """Every text of the picture with its position [pixel]."""
     from matplotlib.text import Text
 
     renderer = figure.canvas.get_renderer()

@@ -1,4 +1,4 @@
-"""The picture of a pipeline holds every pass, says what it found, and refuses what it can't show."""
+"""The picture of a pipeline shows every pass, states its finding, and refuses timelines that it can't show."""
 
 from pathlib import Path
 

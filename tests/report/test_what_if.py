@@ -1,4 +1,4 @@
-"""The panel's products are the estimate, at any setting; its draws are the simulation's."""
+"""The panel's products equal the estimate at any setting; its draws are those of the simulation."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ DATA = Data(acquisition_usd=5e6, generation_usd=1e6, annotation_usd=2e6)
 
 
 def v3_and_r1(**changes: Any) -> Development:
-    """V3's post-training distils an R1; R1 starts from V3: hours as disclosed by their makers."""
+    """V3's post-training distils an R1 and R1 starts from V3; hours as disclosed by their maker."""
     fields: dict[str, Any] = {
         "name": "DeepSeek-V3 and R1",
         "lines": [

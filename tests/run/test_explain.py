@@ -152,7 +152,7 @@ def test_a_product_has_elasticity_one(price: float, life: float, gpus: float, kw
 
 
 def test_an_effect_of_one_percent_is_exact_for_a_rounded_count() -> None:
-    """Micro-batches are whole: what is said of one percent is what one percent does."""
+    """Micro-batches are whole numbers; the printed effect of one percent equals the effect of a change by one percent."""
     run = ts.Run(
         model=ts.catalog.model("llama3-70b"),
         cluster=ts.catalog.cluster("hgx-h100", 64),

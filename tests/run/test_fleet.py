@@ -25,7 +25,7 @@ THEIRS = {"A100": 1.12, "H20": 1.06, "H800": 1.39, "H100": 1.65}
 
 @cache
 def theirs() -> FleetEstimate:
-    """The published analyst table: server capital per accelerator, and *their* operating cost as a result."""
+    """The published analyst table: server capital per accelerator, and the analyst's operating cost."""
     holdings = []
     for name, row in KINDS.items():
         owned, bought = find("prices", f"own-semianalysis-{row}"), find("prices", f"buy-semianalysis-{row}")
@@ -137,7 +137,9 @@ def test_ours_is_an_interval_per_kind(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_their_operating_cost_is_above_ours_except_for_one_kind(kind: str) -> None:
-    """Results without inputs: of accelerators of one rating, the H100 costs a third more to run than the H800 in their table."""
+    """The analyst's table has results without inputs: at equal rated power, its operating cost of the H100 is a third above that of the
+    H800.
+    """
     told = float(theirs().clock_hours[kind].part("operation").total)
     high = float(ours().quantile(f"operation {kind}", 0.95))
     assert (told > high) is (kind != "H800")

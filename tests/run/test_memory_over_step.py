@@ -1,4 +1,4 @@
-"""Memory over a step: never above the peak, which it reaches; and at the end what was held at the beginning."""
+"""Memory over a step: its maximum is the peak, and it ends at its initial value."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_maximum_is_the_peak_and_memory_returns_to_its_start(name: str) -> N
 def test_the_first_rank_of_1f1b_holds_more_micro_batches_than_the_last() -> None:
     ranks = ts.memory_over_step(RUNS["1f1b"]).ranks
     levels = {name: len(np.unique(held)) for name, (_, held) in ranks.items()}
-    assert levels["rank-0"] == 5  # none to four in flight
+    assert levels["rank-0"] == 5  # zero to four micro-batches in flight
     assert levels["rank-3"] == 2
 
 

@@ -33,7 +33,7 @@ QUESTIONS: dict[str, tuple[Callable[[ts.Run], Any], tuple[str, ...], str]] = {
     "search_plans": (ts.search_plans, ("efficiency=", "phases.pretrain.batch"), "ts.with_layout(run)"),
     "diagnose": (lambda run: ts.diagnose(run, step_time=2.0), ("plan=", "efficiency=", "phases.pretrain.batch"), "ts.with_layout(run)"),
 }
-"""Question → what it needs of a run that has none of it, and the call that its error names."""
+"""Question → the inputs that it needs, and the call that its error names."""
 
 
 @pytest.mark.parametrize("name", QUESTIONS)

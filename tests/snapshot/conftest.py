@@ -1,7 +1,7 @@
-"""The figures and their comparison stand beside the test that reads them."""
+"""Put the modules of figures and of their comparison on the import path."""
 
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-collect_ignore = ["record.py"]  # no tests in it, and a name that another folder's script has
+collect_ignore = ["record.py"]  # it has no tests, and its name occurs in another folder

@@ -1,4 +1,4 @@
-"""A section of the snapshot: a function that yields names with figures, and what such functions share."""
+"""Sections of the snapshot: functions that yield named figures, and their helpers."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ import trainsim as ts
 
 NUMBER = re.compile(r"[-+−±×]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?[KMBT%]?")
 CANCELS = 1e-9
-"""Share of a ledger's total below which a line is what subtraction leaves over: recorded as 0."""
+"""Share of a ledger's total below which a line is a rounding residue and is recorded as 0."""
 Named = Iterator[tuple[str, Any]]
 
 
 @dataclass(frozen=True)
 class Section:
-    """What yields the figures, how far apart two of them are the same, and whether it takes long."""
+    """A section: function that yields the figures, tolerance of their comparison, and whether it is slow."""
 
     figures: Callable[[], Named]
     rtol: float
     slow: bool
 
     def compute(self) -> Figures:
-        """Every figure now.
+        """Every figure, computed by the current code.
 
         Raises:
             ValueError: two figures of one name.
@@ -61,7 +61,7 @@ def _plain(value: Any) -> Figure:
 
 
 def refused(call: Callable[..., Any], *arguments: Any, **named: Any) -> tuple[Any, str]:
-    """What a call gives, or the field that its error names."""
+    """The result of a call, or the path of its error."""
     try:
         return call(*arguments, **named), ""
     except ts.TrainsimError as error:

@@ -14,7 +14,7 @@ import trainsim as ts
 
 @section(DRAWN)
 def hindcasts() -> Named:
-    """Every published run from the day before."""
+    """Every published run, predicted from data public the day before."""
     found = ts.hindcasts()
     for h in found.hindcasts:
         yield from quantiles(h.name, (h.low, h.mid, h.high))
@@ -71,7 +71,7 @@ def uncertainty() -> Named:
 
 @section(DRAWN)
 def believed_steps() -> Named:
-    """Steps under a stack's beliefs."""
+    """Step times under the beliefs of a stack."""
     for name, stack in (("llama3-8b tp pp", "mcore-hopper"), ("deepseek-v3", "deepseek-2024"), ("gpt3-175b", "megatron-2021")):
         run, beliefs = laid_out(name), ts.catalog.stack_beliefs(stack, routed=name == "deepseek-v3")
         sim = ts.simulate(run, beliefs, lambda r: {"step": ts.step_time(r).total}, n=1 << 11, seed=2)
@@ -80,7 +80,7 @@ def believed_steps() -> Named:
 
 @section(DRAWN)
 def planning() -> Named:
-    """One search, and what limits allow."""
+    """A search of layouts, and solutions under limits."""
     run = laid_out("llama3-8b tp pp")
     found = ts.search_plans(run, framework="megatron", top=8)
     for quantity in ("considered", "possible", "fitting", "timed", "faster"):

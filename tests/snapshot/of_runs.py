@@ -33,7 +33,7 @@ def counts() -> Named:
 
 
 def published_runs() -> Iterator[tuple[str, ts.Run | None, str]]:
-    """Every run of the catalogue, or the field that keeps it from being one; 2,048 accelerators where its row doesn't say."""
+    """Every run of the catalogue, or the path of the error that prevents it; 2,048 accelerators if its row doesn't give them."""
     for name in ts.catalog.rows("runs"):
         yield name, *refused(ts.catalog.run, name, gpus=2048)
 
@@ -58,7 +58,7 @@ def runs() -> Named:
 
 @section()
 def priors() -> Named:
-    """What the catalogue believes of every run, blind to it."""
+    """The catalogue's priors for every run, without the run's own rows."""
     for name, run, _ in published_runs():
         if run is None:
             continue
@@ -73,7 +73,7 @@ def priors() -> Named:
 
 @section()
 def prices() -> Named:
-    """What an hour costs, rented, owned, quoted."""
+    """Price of an hour: rented, owned, quoted."""
     owned = ts.Ownership(usd_per_gpu=30e3, life_years=4, cost_of_capital=0.08, residual_share=0.1, utilization=0.8,
                          site=ts.Site(watts=1100, idle_watts=300, pue=1.3, usd_per_kwh=0.08))  # fmt: skip
     quote = ts.Quote(
@@ -87,7 +87,7 @@ def prices() -> Named:
 
 @section()
 def developments() -> Named:
-    """From the run to the model, and to the lab."""
+    """Costs of developments and of fleets."""
     for name in ts.catalog.rows("developments"):
         programme = ts.catalog.programme(ts.catalog.run(name, gpus=2048), ts.Rental(usd_per_gpu_hour=2.0))
         found = ts.estimate_development(programme.development)

@@ -47,12 +47,12 @@ LAYOUTS: dict[str, tuple[str, str, int, str, float, float, Mapping[str, Any]]] =
                   {"tp": 4, "pp": 2, "recompute": "selective", "recompute_parts": ("core",), "dropout": "on"}),
     "olmo2-13b dp": ("olmo2-13b", "hgx-h100", 64, "mcore-hopper", 4096, 512, {"zero": 2, "optimizer": "adamw-8bit"}),
 }  # fmt: skip
-"""Name → model, cluster, accelerators, stack, sequence length, batch, plan: every mechanism of a step somewhere."""
+"""Name → model, cluster, accelerators, stack, sequence length, batch, plan; together they use every mechanism of a step."""
 SCHEDULES: dict[str, Mapping[str, Any]] = {
     "gpipe": {"pp": 8}, "1f1b": {"pp": 8}, "interleaved": {"pp": 8, "vpp": 2}, "zero-bubble": {"pp": 8}, "zero-bubble-v": {"pp": 8},
     "dualpipe": {"pp": 8}, "dualpipe-v": {"pp": 8},
 }  # fmt: skip
-"""Schedule → degrees it is tried with."""
+"""Schedule → degrees with which it is evaluated."""
 
 
 def laid_out(name: str) -> ts.Run:
@@ -117,7 +117,7 @@ def schedules() -> Named:
 
 @section()
 def stacks() -> Named:
-    """Every number of every stack, and what is believed of its factor."""
+    """Every number of every stack, and the belief about its factor."""
     for name in STACKS:
         for field, value in ts.catalog.stack(name):
             if isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool)):
@@ -136,7 +136,7 @@ STACKS = (
 
 @section()
 def collectives() -> Named:
-    """Seconds of exchanges on a node and beyond, and where tokens go."""
+    """Times of exchanges inside a node and between nodes, and copies of tokens."""
     fabric = Fabric(8, 200e9, 50e9, 1e-6, 5e-6)
     for group, size in product((1, 2, 8, 16, 64, 512), (1e4, 1e7, 1e9)):
         near = members_per_domain(group, 1, fabric.domain)
@@ -157,7 +157,7 @@ def collectives() -> Named:
 
 @section()
 def measured_steps() -> Named:
-    """Rows of two formats through the readers: forecast, or the field that keeps one from being modelled."""
+    """Rows of two formats: the forecast, or the field that prevents one."""
     for file in ("rows.json", "rows.csv"):
         found: Any = ts.backtest(rows=Path(__file__).parent / file)
         for forecast in found.forecasts:
@@ -173,7 +173,7 @@ def measured_steps() -> Named:
 
 @section(DRAWN)
 def own_steps() -> Named:
-    """What one's own steps teach, and what a slow step means."""
+    """Beliefs updated with measured steps, and the diagnosis of a slow step."""
     run = laid_out("llama3-8b fsdp")
     seconds = float(np.asarray(ts.step_time(run).total))
     learnt = ts.calibrate([1.2 * seconds, 1.21 * seconds], run).beliefs

@@ -1,4 +1,4 @@
-"""What examples and the command line print, and what comes back from files."""
+"""Numbers printed by examples and by the command line, and estimates of saved runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 
 
 def printed(call: Callable[..., Any], name: str, arguments: list[str]) -> str:
-    """What a call prints in an empty folder, as a program of its own."""
+    """Output of a program in an empty folder."""
     text, home, argv = io.StringIO(), Path.cwd(), sys.argv
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(text), contextlib.redirect_stderr(io.StringIO()):
         os.chdir(folder)
@@ -69,7 +69,7 @@ def command_of_hindcasts() -> Named:
 
 @section()
 def files() -> Named:
-    """Runs saved and loaded: the estimate after is the estimate before."""
+    """Estimates of runs before and after they are saved and loaded."""
     for name in ("deepseek-v3", "gemma2-9b"):
         run = laid_out(name)
         with tempfile.TemporaryDirectory() as folder:

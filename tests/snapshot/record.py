@@ -1,4 +1,4 @@
-"""Writes the snapshot again, and prints what moved: ``python tests/snapshot/record.py [section …]``."""
+"""Write the snapshot again, and print the figures that changed: ``python tests/snapshot/record.py [section …]``."""
 
 from __future__ import annotations
 

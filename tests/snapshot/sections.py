@@ -1,4 +1,4 @@
-"""Every section of the snapshot: importing a file adds those it holds."""
+"""Every section of the snapshot; importing a file registers its sections."""
 
 import of_doubt
 import of_runs

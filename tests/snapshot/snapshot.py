@@ -1,4 +1,4 @@
-"""Figures by name against those of a file: which moved, from what to what."""
+"""Compare named figures with those of a file: which changed, from what to what."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Figures: TypeAlias = dict[str, Figure]
 """Name → a number, a word, or the numbers of a text in their order."""
 FILE = Path(__file__).parent / "figures.json"
 COMPUTED, DRAWN = 1e-9, 1e-6
-"""Relative tolerance of a figure that is computed, and of one read from draws with a seed, whose sums may take another order."""
+"""Relative tolerance of a computed figure, and of a figure from seeded draws, whose order of summation may differ."""
 ROUNDING = 1e-14
-"""Absolute tolerance: a line of a step, as the time to launch kernels, is a difference of seconds that are ten million times longer."""
+"""Absolute tolerance, since a line of a step, such as launch time, may be a difference of times that are ten million times longer."""
 
 
 def recorded() -> dict[str, Figures]:
@@ -26,13 +26,13 @@ def recorded() -> dict[str, Figures]:
 
 
 def write(sections: Mapping[str, Figures]) -> None:
-    """The file anew: sections and figures by name, a figure a line."""
+    """Write the file: sections and figures by name, one figure per line."""
     ordered = {name: dict(sorted(sections[name].items())) for name in sorted(sections)}
     FILE.write_text(json.dumps(ordered, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def moved(before: Figures, after: Figures, rtol: float = COMPUTED) -> list[str]:
-    """A line for each figure that is gone, new or another.
+    """One line for each figure that was removed, added or changed.
 
     Args:
         before, after: as recorded, and as computed now.

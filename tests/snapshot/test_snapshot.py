@@ -1,4 +1,4 @@
-"""Figures stay what they were: each named figure against the one recorded."""
+"""Each named figure equals the recorded one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gradients summed and weights gathered chunk by chunk: how much of a step may run beside them."""
+"""Gradients reduced and weights gathered chunk by chunk: the part of a step that can overlap them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from trainsim.step.step import step_of
 
 
 def exchange(vpp: int, overlap: float, pp: int = 4, batch: float = 64.0, zero: int = 1) -> tuple[float, float]:
-    """What data parallelism sends, and what of it hides, of a stack that hides so much of what can be hidden [s]."""
+    """Data-parallel exchanges and their hidden part, for a stack with a given overlap [s]."""
     model = ts.catalog.model("llama3-70b")
-    cluster = ts.catalog.cluster("hgx-h100", 64).replace({"scale_out.bandwidth": 1e9})  # slow, so that not all of it hides
+    cluster = ts.catalog.cluster("hgx-h100", 64).replace({"scale_out.bandwidth": 1e9})  # slow, so that a part is exposed
     plan = ts.Plan(pp=pp, vpp=vpp, zero=zero)
     stack = ts.catalog.stack("mcore-hopper").replace({"overlap_dp": overlap})
     step = step_of(model, layout_of(plan, cluster.gpus, 512.0), batch, plan.pass_order, zero, cluster, stack)
@@ -28,7 +28,7 @@ def exchange(vpp: int, overlap: float, pp: int = 4, batch: float = 64.0, zero: i
 
 
 def window(vpp: int, **changes: Any) -> float:
-    """Seconds beside which exchanges can hide, where they take longer than that."""
+    """Time that exchanges can overlap, if they take longer than that [s]."""
     sent, hidden = exchange(vpp, 1.0, **changes)
     assert hidden < sent
     return hidden
@@ -36,7 +36,9 @@ def window(vpp: int, **changes: Any) -> float:
 
 @given(vpp=st.integers(2, 5), pp=st.sampled_from([2, 4, 5]), rounds=st.integers(1, 4))
 def test_overlapping_passes_are_counted_from_the_order(vpp: int, pp: int, rounds: int) -> None:
-    """On the first rank: forward passes before its last chunk's weights are needed, backward passes after its first chunk is whole."""
+    """On the first rank: forward passes before the weights of its last chunk are needed, and backward passes after the gradients of its
+    first chunk are complete.
+    """
     slots = [slot[0] for slot in slot_order(schedule_of("interleaved"), pp, rounds * pp, vpp).slots[0]]
     forward, backward = ([p for p in slots if p.letter == letter] for letter in "FB")
     starts = [min(i for i, p in enumerate(forward) if p.stage // pp == chunk) for chunk in range(vpp)]

@@ -1,4 +1,4 @@
-"""Context parallelism: what ranks exchange, what hides, and how unevenly contiguous blocks meet a mask."""
+"""Context parallelism: exchanged data, hidden time, and the load imbalance of contiguous blocks under a mask."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_only_a_ring_overlaps_and_runs_block_by_block() -> None:
 
 
 def test_an_all_to_all_moves_queries_keys_values_and_results_once_each_way() -> None:
-    """By hand: Llama 3 8B has 32 heads and 8 key heads of 128; a rank keeps one of four of what it has of each."""
+    """By hand: Llama 3 8B has 32 heads and 8 key heads of width 128; each rank keeps a quarter of its data."""
     made = seconds(4, cp_exchange="all-to-all", overlap=())
     stack, cluster = ts.catalog.stack("mcore-hopper"), ts.catalog.cluster("hgx-h100", 16)
     tokens, elements = 65536 / 4, (32 + 32 + 8 + 8) * 128

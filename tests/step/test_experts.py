@@ -35,7 +35,7 @@ def times(made: ts.Model, precision: Any = "bf16", graphs: tuple[str, ...] = (),
 
 
 def streamed(kind: LayerTimes, at: int) -> tuple[float, float]:
-    """Bytes by the time of element-wise work, forward and backward."""
+    """Bytes computed from the time of element-wise work, forward and backward [B]."""
     stack = ts.catalog.stack("mcore-blackwell")
     speed = float(np.asarray(stack.memory * CLUSTER.chip.memory_bandwidth))
     forward, backward = (float(np.asarray(part)[at, 0]) * speed for part in kind.streams)
@@ -45,7 +45,7 @@ def streamed(kind: LayerTimes, at: int) -> tuple[float, float]:
 @given(top_k=st.sampled_from([1, 2, 4]), added=st.floats(0.0, 60.0))
 @settings(max_examples=8, deadline=None)
 def test_the_biases_of_the_last_product_move_their_bytes_per_routed_element(top_k: int, added: float) -> None:
-    """Only the biases of the product that leads back to the tokens are added apart; every bias' gradient reads its product's once."""
+    """Only the biases of the last product are added in separate kernels; the gradient of every bias reads its product's gradient once."""
     (plain, at), (biased, _) = (times(model(bias, top_k), expert_bias_bytes=added) for bias in ("none", "both"))
     forward, backward = (b - a for a, b in zip(streamed(plain, at), streamed(biased, at), strict=True))
     routed, gradients = TOKENS * top_k * HIDDEN, 2.0 * TOKENS * top_k * (2 * WIDTH + HIDDEN)

@@ -1,4 +1,4 @@
-"""What the host does: kernels counted one by one, graphs that launch them at once, and the wait for the experts' token counts."""
+"""Host time: kernels counted one by one, graphs that launch several at once, and the wait for the experts' token counts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PARTS = ["attention", "router", "experts", "norms", "o", "layer", "step"]
 
 
 def run(plan: ts.Plan | None = None, **stack: Any) -> ts.Run:
-    """A mixture of experts on one node, on a stack whose numbers are told."""
+    """A mixture of experts on one node, with a stack of given numbers."""
     return ts.Run(
         model=ROUTED,
         cluster=ts.catalog.cluster("hgx-h100", 8),
@@ -40,7 +40,7 @@ def seconds(made: ts.Run) -> float:
 
 @given(st.sampled_from([ROUTED, DENSE]), st.sets(st.sampled_from(PARTS)))
 def test_kernels_are_counted_one_by_one(model: ts.Model, graphs: set[str]) -> None:
-    """An oracle of loops: every op of a layer is a kernel unless a captured part holds it; a part that holds any is one."""
+    """An oracle of loops: every op of a layer is one kernel, except that the ops of a captured part are one launch together."""
     graphs -= {"router", "experts"} if model is DENSE else set()
     found = host_work(model, frozenset(graphs))
     for at, kind in enumerate(shapes_of(model).kinds):
@@ -60,7 +60,7 @@ def test_capturing_another_part_never_adds_launches(graphs: set[str], another: s
     fewer, more = host_work(ROUTED, frozenset(graphs | {another})), host_work(ROUTED, frozenset(graphs))
     for name in ("experts", "routed", "uncaptured"):
         assert np.all(getattr(fewer, name) <= getattr(more, name))
-    # a part inside one that is captured already is a graph of its own, as it is where modules are named one by one
+    # a captured part inside another one is a separate graph, as when modules are named one by one
     assert np.all(fewer.kernels <= more.kernels + bool(graphs))
 
 
@@ -79,9 +79,9 @@ def test_captured_experts_wait_for_nothing(graphs: tuple[str, ...]) -> None:
 
 
 def test_a_graph_around_the_experts_activation_alone_still_waits() -> None:
-    """Their products are launched when the counts are known; what is captured is one of their other kernels."""
+    """Their products are launched once the counts are known; the graph captures only another kernel."""
     part, whole = (host_work(ROUTED, frozenset(graphs)) for graphs in (("experts.activation",), ()))
-    for name in ("experts", "routed", "kernels"):  # one kernel in a graph of its own is one launch as before
+    for name in ("experts", "routed", "kernels"):  # a graph of one kernel is one launch, like the kernel alone
         np.testing.assert_array_equal(getattr(part, name), getattr(whole, name))
     some = host_work(ROUTED, frozenset({"experts.down"}))
     moe = shapes_of(ROUTED).kinds.index("moe")
@@ -94,7 +94,7 @@ def test_a_captured_step_needs_no_host_time() -> None:
 
 
 def test_experts_are_launched_one_by_one_or_together() -> None:
-    """With 16 experts to an accelerator and three products each, a host that launches them apart has 45 launches more a pass."""
+    """With 16 experts per accelerator and three products each, launching them one by one takes 45 more launches per pass."""
     model, plan = ROUTED, ts.Plan(ep=8)
     cluster = ts.catalog.cluster("hgx-h100", 8)
     stack = ts.catalog.stack("mcore-hopper").replace({"launch": 1.0, "routing_wait": 0.0, "sharpness": 60.0})
@@ -109,7 +109,7 @@ def test_experts_are_launched_one_by_one_or_together() -> None:
 @given(st.floats(1.0, 4.0), st.sampled_from([(), ("attention",), ("step",)]))
 @settings(max_examples=6, deadline=None)
 def test_an_arm_host_takes_its_factor_longer(slower: float, graphs: tuple[str, ...]) -> None:
-    """The same step as on an x86 host whose launches and waits take that much longer; the same where the host launches nothing."""
+    """The step equals that of an x86 host with launches and waits longer by the factor, and does not change if nothing is launched."""
     plan, waits = ts.Plan(ep=8, graphs=graphs), ("launch", "routing_wait", "fused_routing_wait")
     base = ts.catalog.stack("mcore-hopper")
     arm = run(plan, arm_launch=slower).replace({"cluster.host.processor": "arm"})
@@ -123,11 +123,11 @@ def test_an_arm_host_takes_its_factor_longer(slower: float, graphs: tuple[str, .
 @given(st.sampled_from([1, 2, 4, 8]), st.sampled_from(["alltoall", "fused"]))
 @settings(max_examples=8, deadline=None)
 def test_a_dispatcher_that_sends_a_copy_once_never_sends_more(ep: int, told: Any) -> None:
-    """Where links and waits are the same, what is sent once to everyone who needs it takes no longer than a copy for every expert."""
+    """With equal links and waits, one copy per receiver takes no longer than one copy per expert."""
     alike = {"alltoall": 1.0, "routing_wait": 0.0, "fused_routing_wait": 0.0, "deduplication": "domain"}
     once, each = (run(ts.Plan(ep=ep, dispatcher=way), **alike) for way in ("fused", "alltoall"))
     sent = [float(ts.step_time(made).part("exchange.ep").part("sent").total) if ep > 1 else 0.0 for made in (once, each)]
-    assert sent[0] < sent[1] or ep == 1  # eight of 128 experts: some of a token's stand together
+    assert sent[0] < sent[1] or ep == 1  # eight of 128 experts: some of a token's experts are on one accelerator
     unsaid = run(ts.Plan(ep=ep), **alike, dispatcher=told)
     assert seconds(unsaid) == seconds(once if told == "fused" else each)
 
@@ -151,7 +151,7 @@ def test_an_exchange_overlaps_nothing_if_the_plan_has_no_other_pass(fields: dict
 
 
 def test_a_layer_in_a_graph_is_one_launch_whatever_else_its_kernels_are() -> None:
-    """Sums over tensor-parallel ranks and the kernels of unfused attention are captured with it."""
+    """The graph also captures all-reduces of tensor parallelism and the kernels of unfused attention."""
     model, plan = DENSE, ts.Plan(tp=2, graphs=("layer",), attention="unfused")
     stack = ts.catalog.stack("mcore-hopper").replace({"launch": 1.0, "sharpness": 60.0, "host_spread": 0.0})
     layout, cluster = layout_of(plan, 8, 4096.0), ts.catalog.cluster("hgx-h100", 8)

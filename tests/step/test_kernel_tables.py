@@ -1,4 +1,4 @@
-"""One measured shape a line (catalog/data/kernels.csv) against the library's form of that kernel."""
+"""Measured kernels (catalog/data/kernels.csv) compared with the library's model of each kernel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trainsim.cluster.kernels import fused_attention_seconds, product_seconds
 
 STACKS = {"hopper": "fp8-block-hopper", "blackwell": "mcore-blackwell"}
 WITHIN = 0.25
-"""Asked of the median row of a source: its distance from what was printed."""
+"""Largest accepted error of the median row of a source."""
 
 FAR = {
     ("vllm-deepgemm", "product", "forward"): "the library on its first day: half of what its authors print for the same shape weeks later",
@@ -23,11 +23,11 @@ FAR = {
         "forward",
     ): "kernels of mid-2026, a third faster than those of Megatron's runs",
 }
-"""Tables that are further away, and why they stay so."""
+"""Tables with larger errors, each with the reason."""
 
 
 def predicted(row: Row) -> float:
-    """TFLOP/s of the row's kernel as a run's step would count them."""
+    """Modelled TFLOP/s of the row's kernel, as in the step of a run."""
     chip = ts.catalog.chip(str(row["chip"]))
     stack = ts.catalog.stack(STACKS[chip.architecture])  # type: ignore[index]
     if row["what"] == "attention":

@@ -1,4 +1,4 @@
-"""Kernels by pass: gradients of weights, wide heads, idle time of paired slots, power by format, and what may hide."""
+"""Kernels by pass: weight gradients, wide heads, idle time of paired slots, power by format, and allowed overlap."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_backward_of_wide_heads_alone_slows() -> None:
 
 
 def test_idle_time_is_its_share_of_paired_slots() -> None:
-    """A share q of a paired slot without compute makes it 1/(1 - q) as long, in the layers that route."""
+    """If a share q of a paired slot has no compute, the slot takes 1/(1 - q) times as long, in routed layers."""
     run = routed()
     q = 0.1
     busy, idle = (slot_time(run.replace({"efficiency.stack.paired_idle": share}), rank=8) for share in (0.0, q))

@@ -33,7 +33,7 @@ def test_no_kernel_is_above_its_roof(run: ts.Run) -> None:
 
 @pytest.mark.parametrize("run", RUNS[:3], ids=range(3))
 def test_flops_of_the_kernels_are_the_models(run: ts.Run) -> None:
-    """A dense model: what the kernels of every tensor rank multiply in a micro-batch is the model's own count of a forward pass."""
+    """For a dense model, the FLOPs of all tensor-parallel ranks' kernels in a micro-batch equal the model's forward FLOPs."""
     found = ts.roofline(run)
     assert run.plan is not None
     counted = ts.flops_per_token(run.model, seq_len=4096.0, convention="causal").part("forward").total

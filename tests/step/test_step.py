@@ -117,7 +117,7 @@ def test_draws_equal_scalars(plan: ts.Plan) -> None:
 def test_the_pipeline_time_equals_the_event_simulation(
     schedule: Schedule, pp: int, vpp: int, rounds: int, layers: st.DataObject, ep: int
 ) -> None:
-    """Whatever stands on the stages: the timeline of the step's own passes is the oracle."""
+    """For any layers on the stages, the timeline of the step's passes is the oracle."""
     vpp = vpp if schedule.stages_per_rank is None else 1
     stages = schedule.stages(pp, vpp)
     given_layers = layers.draw(st.lists(st.integers(1, 3), min_size=stages, max_size=stages))
@@ -137,7 +137,7 @@ def test_the_pipeline_time_equals_the_event_simulation(
 
 
 def test_an_unpaired_pass_hides_no_exchange() -> None:
-    """What DualPipe's lone passes take is what passes take under a stack that hides no exchange with experts: 1F1B has no paired slots."""
+    """Unpaired passes of DualPipe take as long as those of 1F1B, which pairs none, under a stack that hides no expert exchange."""
     lone, bare = (ts.catalog.stack("deepseek-2024").replace(each) for each in ({}, {"overlap_ep": 0.0, "overlap_ep_beside": 0.0}))
     model, cluster = ts.catalog.model("deepseek-v2-lite"), ts.catalog.cluster("hgx-h800", 64)
 
@@ -155,7 +155,7 @@ def test_an_unpaired_pass_hides_no_exchange() -> None:
 
 @pytest.mark.parametrize("schedule", schedules().values(), ids=list(schedules()))
 def test_exchanges_with_experts_hide_in_paired_slots_alone(schedule: Schedule) -> None:
-    """Of a stack that hides them behind another micro-batch's pass: where one runs beside, all that fits; elsewhere nothing."""
+    """A stack that hides expert exchanges behind another micro-batch's pass hides them in paired slots, and nowhere else."""
     plan = ts.Plan(pp=2, vpp=virtual_stages(schedule)[0], ep=16, schedule=schedule)
     assert _hides(plan) == schedule.pairs
 
@@ -167,7 +167,7 @@ def test_exchanges_with_experts_hide_beside_another_pass_where_the_plan_runs_one
 
 
 def test_layers_are_timed_once_for_every_batch_and_replica() -> None:
-    """And what is kept is what is worked out anew."""
+    """The cached times equal those computed anew."""
     from trainsim.step.step import _cached_layer_times, _cached_step
 
     one = run(ts.Plan(pp=2, zero=1))
@@ -202,7 +202,7 @@ def test_schedules_that_run_one_pass_at_a_time_hide_no_exchange_with_experts(sch
 
 
 def test_both_copies_of_a_dualpipe_stage_sum_its_gradients() -> None:
-    """Two ranks hold a stage: twice the bytes of another schedule's rank, each parameter updated once."""
+    """Two ranks have each stage, so a rank has twice the bytes of other schedules; each parameter is updated once."""
     one, two = (ts.step_time(run(ts.Plan(pp=4, zero=1, schedule=schedule))) for schedule in ("1f1b", "dualpipe"))
     assert float(two.part("exchange.dp.sent").total) == pytest.approx(2 * float(one.part("exchange.dp.sent").total), rel=0.1)
     assert float(two.part("optimizer.update").total) == pytest.approx(float(one.part("optimizer.update").total), rel=0.1)
@@ -233,13 +233,13 @@ def test_a_chip_without_bf16_units_runs_in_fp16() -> None:
 
 
 def test_checkpointing_by_op_computes_grouped_products_again_and_keeps_none() -> None:
-    """Of a routed layer's products: every second one that isn't grouped is kept, every grouped one computed again."""
+    """Of the products of a routed layer, every second one that is not grouped is saved, and every grouped one is recomputed."""
     model = ts.catalog.model("qwen3-30b-a3b")
     again, shapes = recomputed_work(model, frozenset({"ops"})), shapes_of(model)
     at = shapes.kinds.index("moe")
     repeated = {frozenset(p[-1] for p in paths if p[0] == "moe"): again.products[at, i] for i, paths in enumerate(shapes.paths)}
     assert {names: times for names, times in repeated.items() if times} == {
-        frozenset({"k", "v"}): 1.0,  # one shape, of which the first is computed again
+        frozenset({"k", "v"}): 1.0,  # two products of one shape, of which the first is recomputed
         frozenset({"o"}): 1.0,
         frozenset({"gate"}): 1.0,
         frozenset({"up"}): 1.0,
@@ -248,7 +248,7 @@ def test_checkpointing_by_op_computes_grouped_products_again_and_keeps_none() ->
 
 
 def test_a_recurrent_state_is_exchanged_at_any_length() -> None:
-    """Context parallelism gathers keys and values of every token, states of every sequence."""
+    """Context parallelism gathers keys and values for every token, and states for every sequence."""
 
     def sent(attention: ts.Attention, seq_len: float) -> float:
         block = ts.Block(attention=attention, ffn=ts.GatedMLP(width=4096))
@@ -263,7 +263,7 @@ def test_a_recurrent_state_is_exchanged_at_any_length() -> None:
     assert sent(keys, 8192) == pytest.approx(2 * sent(keys, 4096), rel=1e-9)
     assert sent(latent, 4096) == pytest.approx(sent(keys, 4096) * (128 + 64 + 128) / 256, rel=1e-9)
     assert sent(state, 8192) == pytest.approx(sent(state, 4096), rel=1e-9)
-    assert sent(state, 4096) == pytest.approx(sent(keys, 4096) * 4 * 128 / 2 / 4096, rel=1e-9)  # every rank has a state of its own
+    assert sent(state, 4096) == pytest.approx(sent(keys, 4096) * 4 * 128 / 2 / 4096, rel=1e-9)  # every rank has a separate state
 
 
 def test_unfused_attention_writes_scores_to_memory() -> None:
@@ -294,7 +294,7 @@ def test_the_slots_of_a_step_add_up_to_it(schedule: Schedule) -> None:
 
 
 def test_a_ranks_slots_are_those_of_its_timeline() -> None:
-    """What rank 1 waits is what its events leave idle, stragglers apart."""
+    """The waiting time of rank 1 is the idle time of its events, without stragglers."""
     plan = ts.Plan(pp=4, schedule="dualpipe", stage_layers=(10, 30, 25, 15), zero=1)
     made = run(plan).replace({"efficiency.stack.jitter": 0.0})
     step = step_of_plan(made.model, plan, made.cluster, made.efficiency.stack, 8192.0, 128.0, None)  # type: ignore[union-attr]

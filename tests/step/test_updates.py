@@ -1,4 +1,4 @@
-"""What a plan says of optimizer, loss and formats shows in seconds: counts by hand are the oracle."""
+"""Optimizer, loss and number formats of a plan affect the step time; counts by hand are the oracle."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def flop(short: int, wide: int) -> float:
 
 
 def muon(experts: int = 0, **plan: Any) -> float:
-    """Seconds of orthogonalising where memory and links cost nothing, times the peak."""
+    """FLOPs of orthogonalisation: its time with infinitely fast memory and links, times the peak."""
     made = run(small(experts), optimizer="muon", **plan)
     fast = {"cluster.chip.memory_bandwidth": 1e30, "cluster.scale_up.bandwidth": 1e30, "cluster.scale_out.bandwidth": 1e30}
     return line(made.replace(fast), "optimizer.orthogonal") * float(made.cluster.chip.peak_of("bf16"))
@@ -88,7 +88,7 @@ def test_an_update_moves_the_optimizers_states(optimizer: str, precision: str, l
     whole = float(np.asarray(ts.count_params(made.model).total))
     if rest is not None:
         assert moved == pytest.approx(linear * inside + rest * (whole - inside), rel=1e-9)
-    else:  # an embedding keeps its 32 bits
+    else:  # moments of an embedding keep 32 bits
         assert moved == pytest.approx(linear * (whole - embedding) + 34.0 * embedding, rel=1e-9)
 
 
@@ -141,7 +141,7 @@ def test_muons_cost_is_the_published_one() -> None:
 @settings(max_examples=12, deadline=None)
 def test_a_loss_streams_its_bytes_of_every_logit(tp: int, loss: Any) -> None:
     fused, other = (run(tp=tp, loss=each, ideal={"sharpness": 1.0}) for each in ("fused", loss))
-    logits = 256 * 4096 / 8 * float(fused.model.vocab)  # of a rank's step, whatever shares them
+    logits = 256 * 4096 / 8 * float(fused.model.vocab)  # share of a rank's step, for any sharding
     more = logits * (sum(LOSS_BYTES[loss]) - sum(LOSS_BYTES["fused"])) / float(fused.cluster.chip.memory_bandwidth)
     assert float(ts.step_time(other).total) - float(ts.step_time(fused).total) == pytest.approx(more, rel=1e-6, abs=1e-9)
 
@@ -159,7 +159,7 @@ def test_tokens_travel_to_their_experts_in_the_recipes_formats() -> None:
 @given(part=st.sampled_from([8, 4, 2]), way=st.sampled_from(["ep", "expert_tp"]))
 @settings(max_examples=6, deadline=None)
 def test_experts_on_a_narrow_stream_are_sent_that_stream(part: int, way: str) -> None:
-    """What a token carries to its experts is as wide as what they work on, whichever way they are spread."""
+    """A token is sent to its experts at the width of their stream, for any placement of experts."""
 
     def sent(latent: int | None) -> float:
         ffn = ts.MixtureOfExperts(experts=8, top_k=2, width=FFN, latent=latent)
@@ -183,7 +183,7 @@ def test_tensor_parallel_ranks_share_what_goes_to_the_next_stage(sequence_parall
 @given(schedule=st.sampled_from(list(schedules().values())), tp=st.sampled_from([1, 2, 4]), gpus=st.sampled_from([8, 16, 64]))
 @settings(max_examples=25, deadline=None)
 def test_the_ends_of_a_pipeline_sum_the_embedding_they_share(schedule: Schedule, tp: int, gpus: int) -> None:
-    """Once a step, over the link between them; nothing where the head has weights of its own, or a rank has both ends."""
+    """The all-reduce runs once per step between the two stages, unless the head is untied or one rank has both stages."""
     pp = 2
     plan = ts.Plan(tp=tp, pp=pp, vpp=virtual_stages(schedule)[0], schedule=schedule)
     own = run(small(), gpus=gpus).replace({"plan": plan})
@@ -222,8 +222,8 @@ def test_a_stack_of_another_generation_is_noted() -> None:
 @given(reduced=st.floats(0.5, 8.0), gathered=st.floats(0.5, 8.0))
 @settings(max_examples=10, deadline=None)
 def test_gradients_and_weights_travel_in_the_recipes_formats(zero: int, reduced: float, gathered: float) -> None:
-    """Bytes of a sum are a gradient's, bytes of a gather a weight's: latency apart, the seconds are linear in both."""
-    link = {"cluster.scale_up.bandwidth": 1e8, "cluster.scale_out.bandwidth": 1e8}  # so slow that latency is nothing
+    """A reduction sends bytes of gradients and a gather bytes of weights; without latency, the time is linear in both."""
+    link = {"cluster.scale_up.bandwidth": 1e8, "cluster.scale_out.bandwidth": 1e8}  # links so slow that latency is negligible
 
     def sent(reduced: float, gathered: float) -> float:
         recipe = ts.Precision(name="mine", reduced=reduced, gathered=gathered)
@@ -235,7 +235,7 @@ def test_gradients_and_weights_travel_in_the_recipes_formats(zero: int, reduced:
 
 
 def test_gradients_are_accumulated_in_the_recipes_format() -> None:
-    """A weight's product reads and writes what it adds to: by the bytes of accumulated gradients, not of those on their way."""
+    """A weight-gradient product reads and writes the accumulated gradient, in its format and not in that of the reduction."""
 
     def weights(**bytes_of: Any) -> float:
         recipe = ts.Precision(name="mine", **bytes_of)
@@ -252,7 +252,7 @@ def test_gradients_are_accumulated_in_the_recipes_format() -> None:
 @given(hidden=st.sampled_from([64, 128, 256]), frozen=st.sampled_from([(), ("dense",)]))
 @settings(max_examples=6, deadline=None)
 def test_the_gradient_of_a_bias_reads_its_products_gradient_once(hidden: int, frozen: tuple[str, ...]) -> None:
-    """By hand, a GPT layer: q, k, v, o and both products of the feed-forward, 9 h elements a token; none where it is frozen."""
+    """By hand, a GPT layer: q, k, v, o and both products of the feed-forward, 9 h elements per token; none if the layer is frozen."""
     attention = ts.GroupedQueryAttention(heads=4, kv_heads=4, head_dim=hidden // 4)
     plain = ts.Block(attention=attention, ffn=ts.PlainMLP(width=4 * hidden))
     biased = plain.replace(

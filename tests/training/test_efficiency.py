@@ -1,4 +1,4 @@
-"""An efficiency of one's own says by what FLOPs and peak it is told, as a field, a class attribute or a property."""
+"""A user-defined efficiency gives its convention and its peak as a field, a class attribute or a property."""
 
 from __future__ import annotations
 

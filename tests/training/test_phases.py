@@ -48,7 +48,7 @@ def hours(**phase: Any) -> float:
 
 
 def test_modelled_hours_are_those_of_the_stretches() -> None:
-    """Each stretch alone, weighted by its tokens; small batches fill a pipeline badly, so a ramp takes longer."""
+    """The hours are those of each stretch, weighted by its tokens; small batches have a larger bubble, so a ramp takes longer."""
     ramped = hours(batch=[(2e11, 16), (3e11, 64), (5e11, 128)])
     alone = {b: hours(batch=b) for b in (16, 64, 128)}
     assert ramped == pytest.approx(0.2 * alone[16] + 0.3 * alone[64] + 0.5 * alone[128], rel=1e-12)

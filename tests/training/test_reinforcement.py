@@ -65,7 +65,7 @@ def test_one_token_reads_every_weight_and_multiplies_it_once() -> None:
 
 
 def test_a_batch_reads_the_experts_that_its_tokens_use() -> None:
-    """Throwing tokens at experts by lot: the mean number of distinct ones is what the formula says."""
+    """With random routing, the mean number of distinct experts equals the formula."""
     rng = np.random.default_rng(0)
     per_expert = 32 * 3 * 4096 * 1408.0
     fixed = weights_read(MOE, 1.0) - 4 * per_expert
@@ -277,7 +277,7 @@ def test_a_faster_engine_is_named_and_is_as_fast_as_it_says() -> None:
 
 
 def recipe_of(gpus: int) -> ts.Reinforcement:
-    """Few prompts, so that copies of one accelerator stand idle in the tail."""
+    """A recipe with few prompts, so that engines of one accelerator are idle in the tail."""
     return ts.Reinforcement(
         steps=100, prompts=16, samples=8, prefill_mfu=0.4, learning_mfu=0.25, sync_seconds=2,
         responses=ts.Responses(prompt=150, start=4000, end=9000, spread=0.8, maximum=32768),

@@ -1,4 +1,4 @@
-"""Published reinforcement learning: what followed from the facts of the day before, and from told settings. Misses stay."""
+"""Published reinforcement learning: hours predicted from facts of the day before, and from published settings, misses included."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trainsim.core.units import human
 from trainsim.testing import refused
 
 HINDCASTS = {"recipe-r1-zero": ("miss", 128e3, 616e3, 3.38e6), "recipe-r1": ("inside", 29.9e3, 230e3, 1.81e6)}
-"""What was said, before the hours were looked up in their rows; never re-tuned."""
+"""Predictions recorded before the hours were looked up in their rows; they were never tuned."""
 VALIDATION = ("grpo-simplerl-zoo-7b", "grpo-deepscaler-1_5b", "grpo-open-r1-simple-rl", "grpo-r1-zero")
 
 
@@ -29,7 +29,7 @@ def test_hindcasts_equal_their_recorded_quantiles(name: str) -> None:
 
 @pytest.mark.parametrize("name", HINDCASTS)
 def test_hindcasts_derive_from_nothing_of_the_run_and_say_that_they_are_not_blind(name: str) -> None:
-    """Their settings are judgement, dated the day it was written down: after the hours were public."""
+    """Their settings are judgement, dated by the day it was written down, which is after the hours were public."""
     row = find("programmes", name)
     judged = find("runs", row["judges"].removeprefix("runs/"))
     engine = find("programmes", row["engine"])

@@ -1,4 +1,4 @@
-"""A teacher: forward passes over the student's tokens, paid for, traceable, and no part of what is trained."""
+"""A teacher: its forward passes over the student's tokens are charged and traceable, and it is not trained."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_the_teachers_cost_is_linear_in_tokens(tokens: float, factor: float) -> 
 
 @pytest.mark.parametrize("teacher", ["llama3-8b", "qwen3-30b-a3b", "deepseek-v3"])
 def test_a_teacher_takes_two_flops_per_parameter_and_token(teacher: str) -> None:
-    """By the convention without attention, forward alone: 2 N tokens, N the parameters a token passes but for the input embedding."""
+    """By the convention without attention, forward only: 2 N FLOPs per token, with N the active parameters without the input embedding."""
     model = ts.catalog.model(teacher)
     est = ts.estimate(a_run(model, convention="6nd"))
     assert est.flops.part("pretrain.teacher").total == pytest.approx(
@@ -123,7 +123,9 @@ def test_efficiencies_that_model_only_the_student_refuse_a_teacher() -> None:
 
 
 def test_the_published_hours_of_logits() -> None:
-    """86,000 hours for the logits of Llama 3.2: the smaller teacher fits them over all tokens, the larger one can't."""
+    """86,000 hours for the logits of Llama 3.2: a pass of the smaller teacher over all tokens takes these hours at 50 % MFU, one of the
+    larger would need 440 %.
+    """
     row = find("runs", "llama3.2-3b")
     chip = Cluster(chip=ts.catalog.chip(row["chip"]), gpus=8).chip
     seconds = row["logits_gpu_hours"] * SECONDS_PER_HOUR

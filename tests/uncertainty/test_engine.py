@@ -1,4 +1,4 @@
-"""Exact integration, counting, and honest error bars."""
+"""Exact integration, counting in bins, and coverage of standard errors."""
 
 import math
 from collections.abc import Callable
@@ -90,7 +90,7 @@ def test_counted_draws_give_the_quantiles_of_stored_draws() -> None:
     [
         (lambda s: special.ndtri(s.k - 1) * 2 + 0.7, lambda z: 2 * z + 0.7),  # both signs
         (lambda s: -np.exp(special.ndtri(s.k - 1)), lambda z: -math.exp(-z)),  # negative
-        (lambda s: special.ndtri(s.k - 1) * (np.abs(s.k - 1.5) > 0.2), lambda z: z * (abs(special.ndtr(z) - 0.5) > 0.2)),  # a lump at zero
+        (lambda s: special.ndtri(s.k - 1) * (np.abs(s.k - 1.5) > 0.2), lambda z: z * (abs(special.ndtr(z) - 0.5) > 0.2)),  # an atom at zero
         (lambda s: 0 * s.k + 3.25, lambda _: 3.25),
     ],
 )
@@ -119,7 +119,7 @@ def test_memory_does_not_grow_with_the_draws() -> None:
 
 
 def bent_cost(s: ReferenceRun) -> Num:
-    """Rises steadily with the cost, with a kink near its median, so that its quantiles are known."""
+    """An increasing function of the cost with a kink near its median, so that its quantiles are known."""
     return np.maximum(cost(s), 2 * cost(s) - 7e6)
 
 

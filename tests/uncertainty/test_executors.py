@@ -1,4 +1,4 @@
-"""The same numbers to the bit, whoever computes them."""
+"""Results are equal to the bit for all executors."""
 
 import os
 import signal
@@ -20,11 +20,11 @@ from trainsim.uncertainty.sampling.reference import BELIEFS, ReferenceRun, cost
 from trainsim.uncertainty.sampling.simulation import Simulation
 
 N = 1 << 20
-"""Enough to be counted in shards."""
+"""Number of points for which draws are counted in shards."""
 
 
 def numbers(sim: Simulation) -> tuple[Any, ...]:
-    """Everything a simulation says, with all digits."""
+    """All figures of a simulation, with all digits."""
     figures = (*sim.quantile("value", [0.001, 0.05, 0.5, 0.95, 0.999]), sim.mean("value"), sim.probability("value", below=6e6))
     return tuple((float(f).hex(), f.standard_error.hex()) for f in figures)
 
@@ -80,7 +80,7 @@ def test_dask_gives_the_serial_numbers(workers: int, alone: tuple[Any, ...]) -> 
 def kills_once(flag: Path) -> Callable[[ReferenceRun], Num]:
     """The cost of a run; the first worker to reach a marked price is killed, once.
 
-    A function of a function travels by value, so workers need not import this file.
+    A nested function is sent by value, so workers need not import this file.
     """
 
     def costing(bench: ReferenceRun) -> Num:
@@ -102,7 +102,7 @@ def test_dask_survives_a_killed_worker_with_the_same_numbers(tmp_path: Path, alo
 
 
 class Rubbish:
-    """An executor that gives back something else than was asked."""
+    """An executor that returns other objects than results."""
 
     def map(self, _: Callable[[Any], Any], shards: Iterable[Any]) -> Iterable[Any]:
         return [None for _ in shards]
@@ -147,7 +147,7 @@ def test_a_pool_whose_worker_dies_is_named() -> None:
 
 
 class DieAway:
-    """The cost here, death in any other process."""
+    """The cost in this process; any other process is killed."""
 
     def __init__(self) -> None:
         self.home = os.getpid()

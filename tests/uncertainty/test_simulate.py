@@ -1,4 +1,4 @@
-"""simulate against exact values, and what it refuses."""
+"""``simulate`` compared with exact values, and its errors."""
 
 import pickle
 from typing import Any

@@ -91,7 +91,7 @@ def test_the_last_quote_is_the_nearest_in_kind_then_in_time() -> None:
 
 
 def test_days_are_resampled_whole(found: RentBacktest) -> None:
-    """Quotes of one day that are all right or all wrong leave a wider doubt about the share than as many days would."""
+    """If quotes of one day are all inside or all outside, the interval of the share is wider than for independent quotes."""
     errors = found.errors[90]
     one_day = [replace(e, public=DAY) for e in errors]
     spread = [rent_score(group, 90) for group in (errors, one_day)]

@@ -42,7 +42,7 @@ def test_none_is_dropped(found: ReinforcementBacktest) -> None:
 
 
 def test_the_page_is_what_is_computed(found: ReinforcementBacktest) -> None:
-    """Words to the letter, numbers to the last digit shown."""
+    """Words are equal, and numbers to the last printed digit."""
     page = PAGE.read_text(encoding="utf-8")
     written = page[page.index("published   row") :].partition("\n```")[0]
     ours, theirs = NUMBER.split(str(found)), NUMBER.split(written)
@@ -74,7 +74,7 @@ def test_predictions_use_no_row_of_the_day_of_disclosure(found: ReinforcementBac
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Puts other rows in the place of the published settings."""
+    """Replaces the published settings by other rows."""
 
     def write(*new: Row) -> None:
         def seen(file: str) -> Mapping[str, Row]:
@@ -130,7 +130,7 @@ def test_a_labs_rows_are_one_observation(written: Any) -> None:
 
 @given(st.lists(st.floats(1.0, 1e4), min_size=3, max_size=20), st.integers(0, 10**6))
 def test_the_quantiles_are_those_of_a_truncated_student_t(values: list[float], seed: int) -> None:
-    """An oracle that knows no quantile function: draws of the prediction, those below one thrown away."""
+    """An oracle without a quantile function: draws of the prediction, without those below one."""
     if np.std(np.log(values)) < 0.05:
         return
     patch = pytest.MonkeyPatch()

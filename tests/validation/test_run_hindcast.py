@@ -1,4 +1,4 @@
-"""Hindcasts: blind, calibrated, sharper than a flat utilisation, and honest about misses."""
+"""Hindcasts: they use no later data, are calibrated, are sharper than a flat utilisation, and list all misses."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_misses_stay_on_the_page(found: Backtest) -> None:
 
 
 def test_a_low_figure_excludes_no_row() -> None:
-    """What a row is may keep it away, not what it comes to."""
+    """A row may be excluded by its kind, not by its value."""
     evidence = mfu_evidence(ts.catalog.run("deepseek-v3"))
     away = {why for why in evidence.excluded.values() if why.startswith("suspect")}
     assert away

@@ -43,13 +43,13 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> list[MeasuredStep]:
 
 
 def scattered(steps: Sequence[MeasuredStep], width: float, worse: str = "") -> list[MeasuredStep]:
-    """The rows off by a log-normal factor; those of one source three times as far."""
+    """The rows with log-normal errors, three times as large for one source."""
     rng = np.random.default_rng(5)
     return [replace(s, seconds=s.seconds * float(np.exp(width * (3 if s.source == worse else 1) * rng.standard_normal()))) for s in steps]
 
 
 def unseen(rows: tuple[MeasuredStep, ...], residuals: Sequence[float], doubt: float) -> HeldOutPredictions:
-    """Rows missed by so much, none of whose layers were seen."""
+    """Held-out rows with given errors and unknown layers."""
     return HeldOutPredictions(rows, np.array(residuals), np.full(len(rows), doubt), np.zeros(len(rows), dtype=np.bool_))
 
 
@@ -60,7 +60,7 @@ def test_splits_keep_configurations_whole_and_show_every_row_once(steps: list[Me
 
 
 def test_no_row_affects_its_own_interval(steps: list[MeasuredStep]) -> None:
-    """Neither constants nor spread of a row come from a forecast that saw it, nor from how it was missed."""
+    """Neither the constants nor the spread of a row depend on the row itself."""
     calls: list[tuple[set[str], set[str]]] = []
 
     def forecast(seen: Sequence[MeasuredStep], unseen: Sequence[MeasuredStep]) -> HeldOutPredictions:
@@ -115,11 +115,11 @@ def test_calibrated_intervals_cover_90_percent_and_undercovered_sources_are_mark
 
 @given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12))
 def test_holms_method_equals_the_closed_test(chances: list[float]) -> None:
-    """A hypothesis falls if every set that holds it falls by Bonferroni: the closure principle."""
+    """The closure principle: a hypothesis is rejected if every set that contains it is rejected by Bonferroni's test."""
     n = len(chances)
     order = sorted(chances)
     for p, falls in zip(chances, holm(chances), strict=True):
-        # the worst set of each size for p holds the largest of the others: by size its least member is p or above it
+        # of the sets of a size that contain p, the one with the largest other p-values is rejected last
         worst = all(min([p, *sorted(_without(order, p), reverse=True)[: size - 1]]) <= 0.05 / size for size in range(1, n + 1))
         assert falls == worst
 

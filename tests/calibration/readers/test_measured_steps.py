@@ -24,11 +24,11 @@ EXCLUDED = (  # type: ignore[var-annotated]
     ("Somebody: a run with a cell of two values", {"precision": "FP8-CS (FP8-MX)"}),
     ("Somebody: rows", {"precision": "fp8 rowwise"}),
 )
-"""Rows that are left out by their name or their note."""
+"""Rows that are excluded by their name or their note."""
 
 
 def row(**changed: Any) -> dict[str, Any]:
-    """A published row with fields changed; those of its layout by their own names."""
+    """A published row with changed fields; fields of the layout are given by their own names."""
     parallel = {"tp": 4, "pp": 4, "dp": 4, "vpp": 2, "microbatch": 1, "zero": "ZeRO-1"}
     parallel |= {name: changed.pop(name) for name in list(changed) if name in parallel}
     whole = {
@@ -62,13 +62,13 @@ def written(file: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def test_rows_are_excluded_by_their_metadata_never_by_their_time(tmp_path: Path) -> None:
-    """Whatever seconds the rows have, the same rows are left out, for the same reasons."""
+    """The same rows are excluded for the same reasons, whatever their seconds."""
     rows = [
         row(id=i, name=f"Somebody: 25.{i % 4 + 8:02d} run", date=f"2025-{i % 4 + 8:02d}", tp=2 ** (i % 3), dp=16 // 2 ** (i % 3))
         for i in range(24)
     ]
     rows += [row(id=100 + i, name=name, **changed) for i, (name, changed) in enumerate(EXCLUDED)]
-    seconds = [0.5 * 1.4**i for i in range(len(rows))]  # far apart: any rule that compares them would show
+    seconds = [0.5 * 1.4**i for i in range(len(rows))]  # very different, so that any rule that compares times would exclude some
     found = []
     for seed in range(4):
         shuffled = np.random.default_rng(seed).permutation(seconds).tolist()

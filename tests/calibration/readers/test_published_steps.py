@@ -35,7 +35,7 @@ WHOLE: dict[str, Any] = {
 
 
 def row(**changed: Any) -> dict[str, Any]:
-    """The row with fields changed; those of its layout by their own names."""
+    """The row with changed fields; fields of the layout are given by their own names."""
     layout = {name: changed.pop(name) for name in list(changed) if name in {"tp", "pp", "dp", "cp", "ep", "vpp", "microbatch", "zero"}}
     return {**WHOLE, **changed, "parallelism": {**WHOLE["parallelism"], **layout}}
 
@@ -58,8 +58,8 @@ def test_a_complete_row_is_read_as_reported() -> None:
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"tp": None}, (4.0, 4, 1.0)),  # 4 x 4 of 64: one degree is missing
-        ({"tp": None, "dp": 16}, (1.0, 4, 16.0)),  # 4 x 16 make up all: what is missing is 1
+        ({"tp": None}, (4.0, 4, 1.0)),  # 4 x 4 of 64 accelerators: another degree is missing
+        ({"tp": None, "dp": 16}, (1.0, 4, 16.0)),  # 4 x 16 are all 64 accelerators, so the missing degrees are 1
         ({"tp": None, "pp": None, "dp": None, "zero": "FSDP FULL_SHARD"}, (1.0, 1, 64.0)),  # fully sharded: no other degree
         ({"tp": None, "pp": None, "dp": None, "zero": "ZeRO-1"}, None),
     ],
@@ -110,7 +110,7 @@ def test_unreported_virtual_stages_are_all_divisors() -> None:
         ("full (uniform)", "ZeRO-1", {"full"}),
         ("yes (the framework's default)", "ZeRO-1", {"full"}),
         ("selective", "ZeRO-1", {"core"}),
-        ("selective", "FSDP2", set()),  # another framework's word for another choice
+        ("selective", "FSDP2", set()),  # a word that belongs to another framework
         ("selective per-op", "FSDP2", {"ops"}),
         ("RMSNorm + MLA up-projections", "ZeRO-1", {"norms", "q_up", "kv_up"}),
         (None, "ZeRO-1", set()),
@@ -136,7 +136,7 @@ def test_an_unreported_micro_batch_divides_the_pipelines_batch(each: int) -> Non
 
 
 def test_candidates_are_possible_for_the_schedule() -> None:
-    """DualPipe on 16 ranks needs 32 micro-batches of 120 sequences: four to a micro-batch leave 30."""
+    """DualPipe on 16 ranks needs 32 micro-batches; 120 sequences in micro-batches of four are only 30."""
     changed = {"name": "DeepSeek: a run", "gpu": "H800-SXM", "n_gpus": 2048, "tp": 1, "pp": 16, "dp": 128, "microbatch": None}
     step = read(**changed, vpp="DualPipe", precision="fp8", global_batch_tokens=4096 * 120 * 128)
     assert [float(np.asarray(r.layout.micro_batch)) for r in step.candidates if r.layout] == [1.0, 2.0]
@@ -224,8 +224,8 @@ def test_other_runs_have_no_launch_settings(changed: dict[str, Any]) -> None:
 
 
 def test_launch_settings_distinguish_layers() -> None:
-    """The same layers launched otherwise are other layers: what one is off by says nothing of the other."""
-    assert bench("26.04").layer_fingerprint != bench("26.02").layer_fingerprint  # exchanges run beside another pass since
+    """The same layers with other launch settings count as other layers, since their residuals are unrelated."""
+    assert bench("26.04").layer_fingerprint != bench("26.02").layer_fingerprint  # exchanges overlap another pass from this release on
 
 
 def test_a_published_run_uses_its_own_cluster() -> None:
@@ -271,7 +271,7 @@ def test_a_rate_and_a_utilisation_give_the_original_step_time() -> None:
         ("H100-SXM", "26.04.01", "FSDP2", "Somebody", "fsdp-2026-hopper"),  # a release is a month
         ("B200", "2025-11", "FSDP2", "Somebody", "fsdp-2026-blackwell"),
         ("H800-SXM", "2024-12", "ZeRO-1", "DeepSeek-V9", "deepseek-2024"),
-        ("H100-SXM", "25.09", "ZeRO-1", "NVIDIA Megatron-Bridge 25.09: DeepSeekV3", "mcore-25.09-hopper"),  # whose run, not which model
+        ("H100-SXM", "25.09", "ZeRO-1", "NVIDIA Megatron-Bridge 25.09: DeepSeekV3", "mcore-25.09-hopper"),  # by owner, not model
     ],
 )
 def test_the_stack_is_the_newest_of_the_framework_on_those_chips(gpu: str, date: str | None, zero: str, name: str, stack: str) -> None:
@@ -346,7 +346,7 @@ def test_every_nth_layer_routes() -> None:
 
 
 def test_a_parallel_block_sums_once() -> None:
-    """Attention and feed-forward add up on every rank: half of the sums under tensor parallelism, and no other product changes."""
+    """Attention and feed-forward are added on each rank, so there are half as many all-reduces; no product changes."""
     from trainsim.parallelism.shapes import shapes_of
 
     one, two = (read(architecture=DENSE | {"parallel_block": parallel}).model for parallel in (True, False))
@@ -354,7 +354,7 @@ def test_a_parallel_block_sums_once() -> None:
     assert two is not None
     at = shapes_of(two).kinds.index("dense")
     assert (shapes_of(one).split_sublayers[at], shapes_of(two).split_sublayers[at]) == (1.0, 2.0)
-    assert shapes_of(one).params[0, at] == shapes_of(two).params[0, at] - 4096  # one norm less
+    assert shapes_of(one).params[0, at] == shapes_of(two).params[0, at] - 4096  # one norm fewer
 
 
 def test_gradient_buffers_follow_the_stack() -> None:

@@ -22,7 +22,7 @@ from trainsim.core.errors import SpecError
 
 
 def kineto(kernels: Sequence[dict[str, Any]], host: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
-    """A Chrome trace as PyTorch's profiler writes it: kernels of name, stream, start and duration [us], and events of the host."""
+    """A Chrome trace in the format of PyTorch's profiler, from kernels (name, stream, start and duration [us]) and events of the host."""
     events = [
         {"ph": "X", "cat": "kernel", "name": k["name"], "pid": 0, "tid": k["stream"], "ts": k["ts"], "dur": k["dur"],
          "args": {"stream": k["stream"], "correlation": i}}
@@ -124,7 +124,7 @@ def test_files_that_are_not_traces_are_rejected(tmp_path: Path, text: str) -> No
 
 
 def profiled() -> ts.Run:
-    """A dense model on one node, whose trace is made from its own modelled seconds."""
+    """A dense model on one node, whose trace is made from its modelled times."""
     return ts.Run(
         model=ts.catalog.model("llama3-8b"),
         cluster=ts.catalog.cluster("hgx-h100", 8),
@@ -141,7 +141,7 @@ NAMES = {
 
 
 def trace_of(seconds: dict[Any, float], layers: int) -> Trace:
-    """Layers one after another, a kernel for each role and pass."""
+    """A trace of layers one after another, with one kernel per role and pass."""
     kernels, now = [], 0.0
     for _ in range(layers):
         for (role, direction), name in NAMES.items():
@@ -177,7 +177,7 @@ def test_a_trace_without_attention_has_no_layers() -> None:
 
 
 def test_the_products_of_a_trace_are_a_profile(tmp_path: Path) -> None:
-    """Shapes recorded by the profiler give back the share of the peak they were made with."""
+    """Products recorded by the profiler give the share of the peak that they were made with."""
     chip, host, kernels = ts.catalog.chip("h100-sxm"), [], []
     for i, (rows, cols, depth) in enumerate([(8192, 8192, 4096), (8192, 4096, 1024), (4096, 16384, 8192), (16384, 4096, 512)]):
         seconds = 2.0 * rows * cols * depth / (0.6 * depth / (depth + 300.0) * float(np.asarray(chip.peak_of("bf16"))))

@@ -1,4 +1,4 @@
-"""A new schedule is one file: steps, memory, searches, files and pictures follow; nothing else names one."""
+"""A new schedule is one file: steps, memory, searches, files and pictures support it, and no other code names it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_schedule_of_ones_own_is_one_file(tmp_path: Path) -> None:
 
 
 def _strings(tree: ast.AST) -> list[ast.Constant]:
-    """Strings of a module that are no docstrings."""
+    """Strings of a module, without docstrings."""
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
     words = {
         id(node.body[0].value)
@@ -95,7 +95,7 @@ def _strings(tree: ast.AST) -> list[ast.Constant]:
 
 
 def test_no_string_names_a_schedule_but_in_its_own_file() -> None:
-    """A plan's default apart."""
+    """Except for the default of a plan."""
     words = {word for one in schedules().values() for word in (one.name, *one.aliases, *one.words.values())}
     quoted = re.compile("|".join(f"['\"=]{re.escape(word)}\\b" for word in sorted(words)))
     named = {

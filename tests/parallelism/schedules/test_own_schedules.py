@@ -1,4 +1,4 @@
-"""``check_schedule`` on schedules of one's own that break a law: an AssertionError that names it."""
+"""``check_schedule`` raises an AssertionError that names the law which a user's schedule breaks."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -59,7 +59,7 @@ class Short(ForwardThenBackward):
 
 
 class Bare(ForwardThenBackward):
-    """Passes that are no slots."""
+    """Passes that are not inside slots."""
 
     name = "own-bare"
 
@@ -68,7 +68,7 @@ class Bare(ForwardThenBackward):
 
 
 class Cyclic(ForwardThenBackward):
-    """Backward before forward: a wait that never ends."""
+    """Backward before forward: passes that wait for each other in a cycle."""
 
     name = "own-cyclic"
 

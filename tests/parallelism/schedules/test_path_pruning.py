@@ -1,4 +1,4 @@
-"""Many draws of one step: what is left of the events gives every draw what the events themselves give."""
+"""The pruned event graph gives the same step time as the event simulation for every draw."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ def test_many_draws_of_long_steps_equal_the_events(schedule: Schedule, spread: f
     rng = np.random.default_rng(7)
     around, away = (times_of(rng, PLAIN, stages, s, draws=n) for s, n in ((0.3, 1), (spread, PRUNING_DRAWS)))
     times = repeated(Times(*(getattr(around, name) * getattr(away, name) for name in ("forward", "inputs", "weights"))))
-    if schedule.stages_per_rank is None:  # chunks alike: others are lengthened from below, for many draws as for few
+    if schedule.stages_per_rank is None:  # equal chunks only: steps with other chunks are extrapolated
         times = Times(*(np.tile(each[:pp], (vpp, 1)) for each in (times.forward, times.inputs, times.weights)))
     together = uneven_seconds(schedule, times, m, pp, vpp)
     some = np.arange(0, PRUNING_DRAWS, 64)

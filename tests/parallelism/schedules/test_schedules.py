@@ -1,4 +1,4 @@
-"""Closed forms against the events of the same rules, and the events against what the papers print."""
+"""Closed forms compared with the event simulation, and the event simulation with published bubbles."""
 
 from itertools import pairwise
 from typing import Any
@@ -26,7 +26,7 @@ seconds = st.floats(0.01, 10.0)
 
 
 def exact(schedule: Schedule, times: Times, pp: int, micro_batches: int) -> int:
-    """No more micro-batches than are timed exactly: longer steps in which ranks hold each other up are lengthened from below."""
+    """At most the number of micro-batches that is timed exactly; longer steps in which ranks delay each other are extrapolated."""
     return micro_batches if schedule.one_rank_sets_the_pace(times, pp, np.zeros(())) else min(micro_batches, (SETTLED_ROUNDS - 1) * pp)
 
 
@@ -217,7 +217,7 @@ def test_schedules_are_found_by_their_names_in_papers_and_frameworks() -> None:
 
 
 def sent(run: Order, times: Times, each: float) -> Times:
-    """Messages on the sender's clock, pass by pass: an independent spelling for the test."""
+    """Blocking messages added pass by pass, an independent implementation for the test."""
     stages = len(times.forward)
     on = {part: rank for rank, slots in enumerate(run.slots) for slot in slots for part in slot if part.letter == "F"}
     rank = [[on[Pass("F", s, n)] for n in range(run.micro_batches)] for s in range(stages)]
