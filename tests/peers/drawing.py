@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -105,6 +106,7 @@ MAPPED: dict[str, Value] = {
     "num_mtp_layers": lambda _, rng, d: rng.choice((0, d)),
 }
 """Keys whose values follow from the sizes, or from the class default."""
+SHARED = ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts")
 CHOICES: dict[str, tuple[Any, ...]] = {
     "vocab_size": (97, 128),
     **dict.fromkeys(
@@ -122,7 +124,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
         ],
         (48, 80, 112),
     ),
-    **dict.fromkeys(["n_shared_experts", "num_shared_experts", "moe_num_shared_experts"], (1, 2)),
+    **dict.fromkeys(SHARED, (0, 1, 2)),
     "n_group": (2,),
     "topk_group": (2,),
     "first_k_dense_replace": (0, 1, 2),
@@ -200,6 +202,10 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "input_embedding_size": (48, 64),
 }
 """Keys with values of their own."""
+ACTIVATION = re.compile(r"(^|_)(act|activation|act_fn|activation_fn|activation_function|afn)$")
+"""Names of keys that name an activation function."""
+SOFT_CAP = re.compile(r"soft_?cap|clip")
+"""Names of keys that may bound logits or activations."""
 CLOSED = ("add_cross_attention", "use_prompt", "enable_moe_block", "use_bidirectional_attention")
 """Switches that turn a class into one that is refused by name."""
 
@@ -220,6 +226,12 @@ def draw(kind: str, rng: random.Random) -> dict[str, Any]:
             made[name] = rng.choice(CHOICES[name])
         elif isinstance(default, bool):
             made[name] = rng.choice((True, False))
+        elif isinstance(default, float) and "layerdrop" not in name:
+            made[name] = rng.choice((default, default / 2 or 0.1))
+        elif isinstance(default, str) and ACTIVATION.search(name):
+            made[name] = rng.choice((default, "gelu", "silu"))
+        elif default is None and SOFT_CAP.search(name):
+            made[name] = rng.choice((None, 30.0))
     return _fitted(kind, made, fields, sizes, rng)
 
 
@@ -230,6 +242,8 @@ def _fitted(kind: str, made: dict[str, Any], fields: Mapping[str, Any], sizes: S
             made[key] = [rng.choice(WORDS[kind]) for _ in range(sizes.layers)]
     if "mlp_layer_types" in fields and rng.random() < 0.6:
         made["mlp_layer_types"] = [rng.choice(MLP_WORDS.get(kind, ("dense", "sparse"))) for _ in range(sizes.layers)]
+    if 0 in (made.get(key) for key in SHARED):
+        made |= {"mlp_bias": False} if "mlp_bias" in fields else {}  # biases of experts of no width are refused by name
     if "sliding_attention" in (made.get("layer_types") or ()):
         made |= {key: value for key, value in (("use_sliding_window", True), ("sliding_window", 5)) if key in fields}
     match kind:

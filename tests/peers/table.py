@@ -94,7 +94,7 @@ if __name__ == "__main__":
     good = {kind for kind, is_exact in exact.items() if is_exact}
     given = {
         "version": transformers.__version__,
-        "configs": {3: "three"}.get(CONFIGS, str(CONFIGS)),
+        "configs": {3: "three", 4: "four"}.get(CONFIGS, str(CONFIGS)),
         "exact": len(good - set(truth.COMPLETED)),
         "completed": len(good & set(truth.COMPLETED)),
         "all": len(CAUSAL),

@@ -38,6 +38,11 @@ def test_random_configs(kind: str, record_property: Callable[[str, object], None
     record_property("configs", len(found))
 
 
+def test_a_run_compares_at_least_500_random_configs() -> None:
+    """Every type has its number of configs, by the test above."""
+    assert CONFIGS * len(TYPES) >= 500
+
+
 @pytest.mark.parametrize("kind", sorted(set(CAUSAL) - set(TYPES)))
 def test_what_is_not_mapped_is_refused_by_name(kind: str) -> None:
     try:

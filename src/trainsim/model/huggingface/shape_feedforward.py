@@ -67,12 +67,26 @@ class Shared(Spec):
         width: key of the width of one expert, or of all together.
         gate: the switch of a learned gate on their output.
         bias: the switch of their biases.
+        at_zero: key of the width that the class builds if their number is 0; empty if it builds none.
     """
 
     number: Size | None = None
     width: str = "moe_intermediate_size"
     gate: Switch = False
     bias: Switch = False
+    at_zero: str = ""
+
+    def whole_width(self, c: Config) -> int:
+        """Width of all shared experts together."""
+        if self.number is None:
+            return c.count(self.width)
+        number = c.count(self.number) if isinstance(self.number, str) else self.number
+        if not number and self.at_zero:
+            return c.size(self.at_zero)
+        if not number and c.switch(self.bias):
+            rule = "is 0 while biases are on: the class would build biases of experts of no width"
+            raise c.fail(str(self.number), rule, f"give at least 1, or {self.bias}=false", "unsupported")
+        return c.size(self.width) * number
 
 
 class Experts(Spec):
@@ -101,16 +115,12 @@ class Experts(Spec):
         c.at_most(self.top_k, top_k, c.called(self.number), number)
         width = c.size(self.width)
         shared = self.shared
-        shared_width = 0
-        if shared is not None:
-            shared_width = c.count(shared.width) if shared.number is None else c.size(shared.width)
-            shared_width *= 1 if shared.number is None else c.count(shared.number) if isinstance(shared.number, str) else shared.number
         return MixtureOfExperts(
             experts=number,
             top_k=top_k,
             width=width,
             activation=self.activation,
-            shared_width=shared_width,
+            shared_width=0 if shared is None else shared.whole_width(c),
             shared_gate="scalar" if shared and c.switch(shared.gate) else "none",
             shared_bias="both" if shared and c.switch(shared.bias) else "none",
             bias="both" if c.switch(self.bias) else "none",
