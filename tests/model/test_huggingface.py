@@ -391,3 +391,25 @@ def test_hunyuan_notes_keys_that_its_class_ignores() -> None:
     told = ts.from_hf(config | {"num_shared_expert": 2, "moe_intermediate_size": [1]})
     assert ts.count_params(told).total == ts.count_params(ts.from_hf(config)).total
     assert sum("what the class builds" in note for note in told.notes) == 2
+
+
+def test_a_window_that_is_off_is_not_filled_in() -> None:
+    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128, "vocab_size": 97}
+    model = ts.from_hf({"model_type": "qwen3", "use_sliding_window": False, "head_dim": 16, "num_key_value_heads": 4, **sizes})
+    assert not any("sliding_window" in note for note in model.notes)
+
+
+def test_a_missing_type_is_named_as_missing_and_offered_a_shape() -> None:
+    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128, "vocab_size": 97}
+    with pytest.raises(ConfigError) as error:
+        ts.from_hf(sizes)
+    assert (error.value.path, error.value.rule, "did you mean" in error.value.remedy) == ("config.model_type", "is missing", False)
+    assert "as_family='llama'" in error.value.remedy
+
+
+def test_biases_of_shared_experts_of_no_width_are_refused() -> None:
+    small = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128, "vocab_size": 97}
+    experts = {"moe_num_experts": 4, "moe_topk": 2, "moe_num_shared_experts": 0, "num_key_value_heads": 4}
+    with pytest.raises(ConfigError) as error:
+        ts.from_hf({"model_type": "aria_text", "mlp_bias": True, **small, **experts})
+    assert (error.value.path, error.value.rule_id) == ("config.moe_num_shared_experts", "unsupported")

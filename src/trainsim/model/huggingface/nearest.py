@@ -25,7 +25,7 @@ def nearest(data: Mapping[str, Any], kind: str, mapped: Iterable[str]) -> str:
     family with the fewest further keys. Keys that change no shape don't count.
     """
     families = list(mapped)
-    meant = did_you_mean(kind[:80], families)
+    meant = did_you_mean(kind[:80], families) if kind else ""
     keys = _shaping(data)
     known = {name: _shaping(config_class(name).defaults) for name in families if config_class(name).defaults}
     if not keys or not known:

@@ -194,7 +194,11 @@ def _reader(kind: Any, asked: Config, known: Mapping[str, FamilyReader]) -> Fami
     if kind is None and not SIZES & asked.data.keys():
         raise ConfigError(where, kind, "is missing, and so are all sizes of a model", "give the config.json of a model", "unknown-name")
     raise ConfigError(
-        where, kind, "is not a supported model_type", f"{nearest(asked.data, str(kind), known)}; or {_BY_HAND}", "unknown-name"
+        where,
+        kind,
+        "is missing" if kind is None else "is not a supported model_type",
+        f"{nearest(asked.data, str(kind or ''), known)}; or {_BY_HAND}",
+        "unknown-name",
     )
 
 

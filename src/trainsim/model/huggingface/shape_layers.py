@@ -32,7 +32,8 @@ class Window(Spec):
     def width(self, c: Config) -> int | None:
         """Width of the window [token]; None if it is off."""
         if not c.switch(self.on):
-            c.count(self.size)  # the width is not used, but must still be a number
+            if c.has(self.size):
+                c.count(self.size)  # the width is not used, but must still be a number
             return None
         size = c.size_or_none(self.size)
         if self.previous and c.has(self.previous):
