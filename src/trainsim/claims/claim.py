@@ -57,8 +57,8 @@ class Terms(Spec):
         statistic: what the figure describes: "mean", "maximum", or "some" of a group.
     """
 
-    gpus: Annotated[Num, Unit("GPU", "machines the figure is for")] | None = None
-    years: Annotated[Num, Unit("year", "time the figure covers")] | None = None
+    gpus: Annotated[Num, Unit("GPU", "accelerators that the figure is for")] | None = None
+    years: Annotated[Num, Unit("year", "time that the figure covers")] | None = None
     statistic: str = ""
 
 

@@ -50,7 +50,7 @@ class Chip(Spec):
 
     name: str
     peak: Peak
-    memory: Annotated[Num, Unit("B", "high-bandwidth memory", gt=0)]
+    memory: Annotated[Num, Unit("B", "size of the high-bandwidth memory", gt=0)]
     memory_bandwidth: Annotated[Num, Unit("B/s", "bandwidth of its memory", gt=0)]
     power: Annotated[Num, Unit("W", "thermal design power", gt=0)] | None = None
     architecture: Architecture | None = None
@@ -91,8 +91,8 @@ class Link(Spec):
     0.8
     """
 
-    bandwidth: Annotated[Num, Unit("B/s", "one direction, per accelerator", gt=0)]
-    achieved: Annotated[Num, Unit("B/s", "measured, large messages", gt=0)] | None = None
+    bandwidth: Annotated[Num, Unit("B/s", "data-sheet bandwidth per accelerator, one direction", gt=0)]
+    achieved: Annotated[Num, Unit("B/s", "measured bandwidth of large messages", gt=0)] | None = None
     latency: Annotated[Num, Unit("s", "latency of one hop", ge=0)] | None = None
     topology: Literal["switch", "torus"] = "switch"
 
@@ -112,7 +112,7 @@ class Host(Spec):
     """
 
     link: Link
-    memory_bandwidth: Annotated[Num, Unit("B/s", "of the host's memory", gt=0)]
+    memory_bandwidth: Annotated[Num, Unit("B/s", "bandwidth of the host's memory", gt=0)]
     accelerators: Count = 8
     processor: Literal["x86", "arm"] = "x86"
 

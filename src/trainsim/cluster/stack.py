@@ -20,7 +20,7 @@ Dispatcher = Literal["alltoall", "fused"]
 """How tokens reach their experts: the network library's all-to-all with a copy for every expert, or a fused kernel with one copy
 for every receiver (DeepEP, HybridEP)."""
 Share = Annotated[Num, Unit("", "share of the dense peak that large products reach", gt=0, le=1)]
-Overlap = Annotated[Num, Unit("", "share of the hideable time that is hidden", ge=0, le=1)]
+Overlap = Annotated[Num, Unit("", "hidden share of the time that compute could hide", ge=0, le=1)]
 Fraction = Annotated[Num, Unit("", "share of the data-sheet value", gt=0, le=1)]
 
 
@@ -107,46 +107,48 @@ class Stack(Spec):
     fp4: Share = 0.45
     half_depth: Annotated[Num, Unit("element", "inner dimension at half speed", ge=0)] = 200.0
     tile: Annotated[Num, Unit("element", "side of an output tile", ge=1)] = 128.0
-    processors: Annotated[Num, Unit("", "processors that take tiles", ge=1)] = 132.0
+    processors: Annotated[Num, Unit("", "processors that compute tiles", ge=1)] = 132.0
     wave: Annotated[Num, Unit("", "weight of the last wave's idle processors", ge=0, le=1)] = 0.5
     misaligned: Annotated[Num, Unit("", "relative speed without 16-byte rows", gt=0, le=1)] = 0.5
-    grouped: Annotated[Num, Unit("", "speed of grouped over single products", gt=0)] = 0.8
-    weight_gradient: Annotated[Num, Unit("", "speed of weight gradients over forward products", gt=0)] = 1.0
-    weight_gradient_block: Annotated[Num, Unit("", "speed of weight gradients over forward products, scaled by block", gt=0)] = 1.0
+    grouped: Annotated[Num, Unit("", "speed of grouped products relative to single ones", gt=0)] = 0.8
+    weight_gradient: Annotated[Num, Unit("", "speed of weight gradients relative to forward products", gt=0)] = 1.0
+    weight_gradient_block: Annotated[Num, Unit("", "speed of weight gradients relative to forward products, one scale per block", gt=0)] = (
+        1.0
+    )
     attention_forward: Share = 0.6
     attention_backward: Share = 0.5
     half_head: Annotated[Num, Unit("element", "head width at half speed", ge=0)] = 40.0
     half_length: Annotated[Num, Unit("token", "sequence length at half speed", ge=0)] = 300.0
     wide_backward: Annotated[Num, Unit("", "relative speed of backward with wide heads", gt=0, le=1)] = 1.0
     keys_tile: Annotated[Num, Unit("token", "keys of a tile", ge=0)] = 128.0
-    backward_flops: Annotated[Num, Unit("", "backward over forward FLOPs", ge=2)] = 2.5
-    score_bytes: Annotated[Num, Unit("B", "per score and pass", ge=0)] = 12.0
+    backward_flops: Annotated[Num, Unit("", "FLOPs of backward relative to forward", ge=2)] = 2.5
+    score_bytes: Annotated[Num, Unit("B", "memory traffic per attention score and pass", ge=0)] = 12.0
     memory: Fraction = 0.85
-    elementwise: Annotated[Num, Unit("", "passes over the streams", ge=0)] = 1.0
-    elementwise_backward: Annotated[Num, Unit("", "backward over forward traffic", ge=0)] = 1.5
-    loss_kernels: Annotated[Num, Unit("", "kernels of a micro-batch's loss", ge=0)] = 2.0
-    cast_bytes: Annotated[Num, Unit("B", "per cast element, one scale a tensor", ge=0)] = 4.0
-    cast_block_bytes: Annotated[Num, Unit("B", "per cast element, one scale a block", ge=0)] = 4.0
-    permute_bytes: Annotated[Num, Unit("B", "per routed element and pass", ge=0)] = 6.0
+    elementwise: Annotated[Num, Unit("", "forward passes over element-wise tensors", ge=0)] = 1.0
+    elementwise_backward: Annotated[Num, Unit("", "memory traffic of backward relative to forward", ge=0)] = 1.5
+    loss_kernels: Annotated[Num, Unit("", "kernels launched for the loss of a micro-batch", ge=0)] = 2.0
+    cast_bytes: Annotated[Num, Unit("B", "memory traffic per cast element, one scale per tensor", ge=0)] = 4.0
+    cast_block_bytes: Annotated[Num, Unit("B", "memory traffic per cast element, one scale per block", ge=0)] = 4.0
+    permute_bytes: Annotated[Num, Unit("B", "memory traffic per routed element and pass", ge=0)] = 6.0
     launch: Annotated[Num, Unit("s", "host time per kernel", ge=0)] = 5e-6
-    arm_launch: Annotated[Num, Unit("", "host time on Arm over x86", gt=0)] = 2.6
+    arm_launch: Annotated[Num, Unit("", "host time on Arm relative to x86", gt=0)] = 2.6
     dispatcher: Dispatcher = "alltoall"
     expert_launches: Literal["apart", "together"] = "apart"
     captured_experts: Literal["separate", "fused"] = "separate"
-    expert_bias_bytes: Annotated[Num, Unit("B", "per routed element, forward", ge=0)] = 8.0
-    routing_wait: Annotated[Num, Unit("s", "per routed layer and pass", ge=0)] = 0.0
-    fused_routing_wait: Annotated[Num, Unit("s", "per routed layer and pass", ge=0)] = 0.0
-    alltoall: Annotated[Num, Unit("", "bandwidth of an all-to-all over rings", gt=0, le=1)] = 1.0
-    fused_exchange: Annotated[Num, Unit("", "bandwidth of a fused dispatcher over rings", gt=0, le=1)] = 1.0
-    host_spread: Annotated[Num, Unit("", "deviation over mean of a host's time", ge=0)] = 0.0
+    expert_bias_bytes: Annotated[Num, Unit("B", "memory traffic per routed element in forward", ge=0)] = 8.0
+    routing_wait: Annotated[Num, Unit("s", "wait per routed layer and pass", ge=0)] = 0.0
+    fused_routing_wait: Annotated[Num, Unit("s", "wait per routed layer and pass", ge=0)] = 0.0
+    alltoall: Annotated[Num, Unit("", "bandwidth of an all-to-all relative to rings", gt=0, le=1)] = 1.0
+    fused_exchange: Annotated[Num, Unit("", "bandwidth of a fused dispatcher relative to rings", gt=0, le=1)] = 1.0
+    host_spread: Annotated[Num, Unit("", "coefficient of variation of the host time", ge=0)] = 0.0
     sharpness: Annotated[Num, Unit("", "exponent of the soft maximum", ge=1)] = 4.0
     scale_up: Fraction = 0.75
     scale_out: Fraction = 0.85
     dequantization: Fraction = 0.28
     host_link: Fraction = 0.8
     host_memory: Fraction = 0.45
-    inside_latency: Annotated[Num, Unit("s", "one hop inside a domain", ge=0)] = 2e-6
-    outside_latency: Annotated[Num, Unit("s", "one hop between domains", ge=0)] = 8e-6
+    inside_latency: Annotated[Num, Unit("s", "latency of one hop inside a domain", ge=0)] = 2e-6
+    outside_latency: Annotated[Num, Unit("s", "latency of one hop between domains", ge=0)] = 8e-6
     overlap_tp: Overlap = 0.0
     overlap_ep: Overlap = 0.0
     overlap_ep_beside: Overlap = 0.0
@@ -156,13 +158,13 @@ class Stack(Spec):
     paired_idle: Annotated[Num, Unit("", "share of paired slots without compute", ge=0, lt=1)] = 0.0
     domains_per_token: Annotated[Num, Unit("", "domains a token may reach; 0 for all", ge=0)] = 0.0
     deduplication: Literal["none", "rank", "domain"] = "none"
-    imbalance: Annotated[Num, Unit("", "busiest over mean load of experts", ge=1)] = 1.0
+    imbalance: Annotated[Num, Unit("", "load of the busiest experts relative to the mean", ge=1)] = 1.0
     expert_spread: Annotated[Num, Unit("", "variation of the experts' loads", ge=0)] = 0.06
     jitter: Annotated[Num, Unit("", "slow-down per doubling above a node", ge=0)] = 0.0
-    rated_power: Annotated[Num, Unit("W", "the shares were fitted at; 0 for the chip's own", ge=0)] = 0.0
-    power_exponent: Annotated[Num, Unit("", "of power over rated power, BF16", ge=0)] = 0.0
-    power_exponent_narrow: Annotated[Num, Unit("", "of power over rated power, narrower formats", ge=0)] = 0.0
-    factor: Annotated[Num, Unit("", "of the source", gt=0)] = 1.0
+    rated_power: Annotated[Num, Unit("W", "power at which the shares were fitted; 0 for the chip's own", ge=0)] = 0.0
+    power_exponent: Annotated[Num, Unit("", "exponent of power over rated power, BF16", ge=0)] = 0.0
+    power_exponent_narrow: Annotated[Num, Unit("", "exponent of power over rated power, narrower formats", ge=0)] = 0.0
+    factor: Annotated[Num, Unit("", "residual factor of the source", gt=0)] = 1.0
     tags: Annotated[Mapping[str, Tag], Field(strict=False), AfterValidator(frozen)] = Field(default_factory=ReadOnlyDict)
 
     @invariant

@@ -15,7 +15,7 @@ NO_INTEREST = 1e-15
 
 Life = Annotated[Num, Unit("year", "useful life", gt=0)]
 Interest = Annotated[Num, Unit("1/year", "cost of capital", ge=0)]
-Residual = Annotated[Num, Unit("", "resale value at the end over the price", ge=0, le=1)]
+Residual = Annotated[Num, Unit("", "resale value at the end of life over the price", ge=0, le=1)]
 
 
 class Amortisation(Family):
@@ -93,8 +93,8 @@ class ValueDecline(Amortisation):
     0.3224
     """
 
-    ooms_per_year: Annotated[Num, Unit("1/year", "orders of magnitude of price-performance per year", ge=0)]
-    age_years: Annotated[Num, Unit("year", "from purchase to the start of the run", ge=0)] = 0.0
+    ooms_per_year: Annotated[Num, Unit("1/year", "yearly improvement of price-performance in orders of magnitude", ge=0)]
+    age_years: Annotated[Num, Unit("year", "time from the purchase to the start of the run", ge=0)] = 0.0
 
     def yearly(self) -> Num:
         """Loss of value per year at the start of the run, over the purchase price [1/year]."""

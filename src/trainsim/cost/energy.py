@@ -45,9 +45,9 @@ class Embodied(Spec):
     0.01035
     """
 
-    kg_per_gpu: Annotated[Num, Unit("kgCO2e/GPU", "embodied, server share included", ge=0)]
+    kg_per_gpu: Annotated[Num, Unit("kgCO2e/GPU", "embodied emissions, server share included", ge=0)]
     life_years: Annotated[Num, Unit("year", "useful life", gt=0)]
-    utilization: Annotated[Num, Unit("", "share of clock hours used", gt=0, le=1)]
+    utilization: Annotated[Num, Unit("", "share of calendar hours in use", gt=0, le=1)]
     source: str = ""
 
     def kg_per_gpu_hour(self) -> Num:

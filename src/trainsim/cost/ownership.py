@@ -34,12 +34,12 @@ class Site(Spec):
     1.25
     """
 
-    watts: Annotated[Num, Unit("W/GPU", "power in use, server and network share", gt=0)]
-    idle_watts: Annotated[Num, Unit("W/GPU", "power while unused", ge=0)]
-    pue: Annotated[Num, Unit("", "facility over machine power", ge=1)]
-    usd_per_kwh: Annotated[Num, Unit("USD/kWh", "electricity", ge=0)]
+    watts: Annotated[Num, Unit("W/GPU", "power in use, with the share of server and network", gt=0)]
+    idle_watts: Annotated[Num, Unit("W/GPU", "power while idle", ge=0)]
+    pue: Annotated[Num, Unit("", "PUE: facility power over machine power", ge=1)]
+    usd_per_kwh: Annotated[Num, Unit("USD/kWh", "price of electricity", ge=0)]
     rated_watts: Annotated[Num, Unit("W/GPU", "contracted power", gt=0)] | None = None
-    usd_per_kw_month: Annotated[Num, Unit("USD/kW/month", "hosting", ge=0)] | None = None
+    usd_per_kw_month: Annotated[Num, Unit("USD/kW/month", "price of hosting", ge=0)] | None = None
 
     @invariant
     def _consistent(self) -> Self:
@@ -97,17 +97,17 @@ class Ownership(Price):
         staff                0 USD/GPU-h     0.0%
     """
 
-    usd_per_gpu: Annotated[Num, Unit("USD/GPU", "server, network included if network_share is 0", gt=0)]
-    network_share: Annotated[Num, Unit("", "network over the whole cluster's price", ge=0, lt=1)] = 0.0
+    usd_per_gpu: Annotated[Num, Unit("USD/GPU", "server price, network included if network_share is 0", gt=0)]
+    network_share: Annotated[Num, Unit("", "network as a share of the cluster's price", ge=0, lt=1)] = 0.0
     life_years: Life | None = None
     cost_of_capital: Interest | None = None
     residual_share: Residual | None = None
     amortisation: Amortisation | None = None
-    operating_share: Annotated[Num, Unit("1/year", "operating costs per year over capital", ge=0)] | None = None
+    operating_share: Annotated[Num, Unit("1/year", "yearly operating costs over capital", ge=0)] | None = None
     site: Site | None = None
-    support_share: Annotated[Num, Unit("1/year", "support costs per year over capital", ge=0)] = 0.0
-    staff_usd_per_gpu_year: Annotated[Num, Unit("USD/GPU/year", "operating staff", ge=0)] = 0.0
-    utilization: Annotated[Num, Unit("", "share of clock hours used", gt=0, le=1)]
+    support_share: Annotated[Num, Unit("1/year", "yearly support costs over capital", ge=0)] = 0.0
+    staff_usd_per_gpu_year: Annotated[Num, Unit("USD/GPU/year", "cost of operating staff", ge=0)] = 0.0
+    utilization: Annotated[Num, Unit("", "share of calendar hours in use", gt=0, le=1)]
     date: str = ""
 
     @invariant

@@ -55,14 +55,14 @@ class Quote(Price):
     nodes: Count
     gpus_per_node: Count = 8
     term_days: Annotated[Num, Unit("day", "length of the reservation", gt=0)]
-    price_per_gpu_hour: Annotated[Num, Unit("currency/GPU-h", "in the quote's currency", gt=0)]
+    price_per_gpu_hour: Annotated[Num, Unit("currency/GPU-h", "price in the quote's currency", gt=0)]
     used_share: Annotated[Num, Unit("", "share of reserved hours used", gt=0, le=1)]
     minimum_commitment: Annotated[Num, Unit("", "share of reserved hours billed in any case", ge=0, le=1)] = 1.0
     storage_tb: Annotated[Num, Unit("TB", "data stored over the term", ge=0)] = 0.0
-    price_per_tb_month: Annotated[Num, Unit("currency/TB/month", "storage", ge=0)] = 0.0
+    price_per_tb_month: Annotated[Num, Unit("currency/TB/month", "price of storage", ge=0)] = 0.0
     egress_tb: Annotated[Num, Unit("TB", "outgoing data", ge=0)] = 0.0
     price_per_tb_egress: Annotated[Num, Unit("currency/TB", "outgoing data", ge=0)] = 0.0
-    support_share: Annotated[Num, Unit("", "share of the bill for hours", ge=0)] = 0.0
+    support_share: Annotated[Num, Unit("", "support as a share of the bill for hours", ge=0)] = 0.0
     currency: str = "USD"
     per_usd: Annotated[Num, Unit("currency/USD", "exchange rate", gt=0)] | None = None
     date: str = ""

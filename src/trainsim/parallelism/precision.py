@@ -11,7 +11,7 @@ from ..core.errors import SpecError, did_you_mean
 from ..core.spec import Spec
 from ..core.units import Num, Unit
 
-Bytes = Annotated[Num, Unit("B", "per element", ge=0)]
+Bytes = Annotated[Num, Unit("B", "size of an element", ge=0)]
 
 
 class Precision(Spec):

@@ -362,7 +362,9 @@ def _no_layout_error(setting: SearchProblem, sizes: tuple[int, ...], tried: Filt
     if tried.nearest is not None:
         plan, gpus, size = tried.nearest
         rule = f"none of the {tried.possible:,} possible layouts fits in {float(setting.cluster.chip.memory) / 1e9:g} GB"
-        nearest = f"nearest: {size / 1e9:.1f} GB with {layout_words(plan, gpus)} on {gpus:,}; more gpus, a smaller batch or optimizer state"
+        nearest = (
+            f"nearest: {size / 1e9:.1f} GB with {layout_words(plan, gpus)} on {gpus:,}; give more gpus, or a smaller batch or optimizer"
+        )
         error = NoLayoutFitsError("gpus", where, rule, nearest, "infeasible")
         error.plan = plan
         return error

@@ -43,8 +43,8 @@ class Line(Spec):
     name: str
     run: Run
     contents: Literal["final", "failed", "experiment"] = "final"
-    times: Annotated[Num, Unit("", "how often it was run", gt=0)] = 1.0
-    completed: Annotated[Num, Unit("", "share done before it ended", gt=0, le=1)] = 1.0
+    times: Annotated[Num, Unit("", "number of such runs", gt=0)] = 1.0
+    completed: Annotated[Num, Unit("", "completed share of each run", gt=0, le=1)] = 1.0
 
     @invariant
     def _consistent(self) -> Self:
@@ -94,11 +94,11 @@ class People(Spec):
     13000000.0
     """
 
-    headcount: Annotated[Num, Unit("person", "people", gt=0)]
+    headcount: Annotated[Num, Unit("person", "number of people", gt=0)]
     usd_per_year: Annotated[Num, Unit("USD/person/year", "mean pay", ge=0)]
     overhead: Annotated[Num, Unit("", "employer's cost over pay", ge=1)]
-    share: Annotated[Num, Unit("", "of their effort", gt=0, le=1)]
-    years: Annotated[Num, Unit("year", "how long", gt=0)]
+    share: Annotated[Num, Unit("", "share of their effort", gt=0, le=1)]
+    years: Annotated[Num, Unit("year", "duration", gt=0)]
 
     def cost(self) -> Ledger:
         """Cost of pay, and of overhead [USD]."""
@@ -134,7 +134,7 @@ class Development(Spec):
     name: str = "development"
     lines: Annotated[Sequence[Line], ByName()]
     price: Price | None = None
-    failed: Annotated[Num, Unit("", "failed over final hours", ge=0)] = 0.0
+    failed: Annotated[Num, Unit("", "cost of failed runs over that of final runs", ge=0)] = 0.0
     experiments: Annotated[Num, Unit("", "(final + experiments) / final", ge=1)] | None = None
     data: Data | None = None
     people: People | None = None

@@ -179,7 +179,7 @@ def _steps_of_line(est: Explainable, head: str, rest: str) -> list[Origin]:
     times = (
         []
         if whole == 1.0
-        else [Origin("times", whole, "", f"of what follows: run {line.times:g} times, {line.completed:.0%} of each done")]
+        else [Origin("times", whole, "", f"factor on the values below: run {line.times:g} times, {line.completed:.0%} of each completed")]
     )
     return [*times, *_steps_of_run(est.runs[line.name], head, ".".join(names[inside + 1 :]))]
 

@@ -49,14 +49,14 @@ class Engine(Spec):
     """
 
     gpus: Count
-    weight_bytes: Annotated[Num, Unit("B", "per weight", gt=0)] = 2.0
-    cache_bytes: Annotated[Num, Unit("B", "per cached element", gt=0)] = 2.0
-    bandwidth_share: Annotated[Num, Unit("", "of the memory bandwidth, reached", gt=0, le=1)]
-    compute_share: Annotated[Num, Unit("", "of the dense peak, reached while decoding", gt=0, le=1)]
-    step_overhead_seconds: Annotated[Num, Unit("s", "per decoding step", ge=0)]
-    memory_share: Annotated[Num, Unit("", "of the memory for weights and cache", gt=0, le=1)] = 0.9
+    weight_bytes: Annotated[Num, Unit("B", "size of a weight", gt=0)] = 2.0
+    cache_bytes: Annotated[Num, Unit("B", "size of a cached element", gt=0)] = 2.0
+    bandwidth_share: Annotated[Num, Unit("", "share of the memory bandwidth reached", gt=0, le=1)]
+    compute_share: Annotated[Num, Unit("", "share of the dense peak reached while decoding", gt=0, le=1)]
+    step_overhead_seconds: Annotated[Num, Unit("s", "time per decoding step besides the roofline", ge=0)]
+    memory_share: Annotated[Num, Unit("", "share of the memory for weights and cache", gt=0, le=1)] = 0.9
     max_batch: Annotated[Num, Unit("sequence", "responses decoded at once", ge=1)]
-    tokens_per_step: Annotated[Num, Unit("token", "accepted per response and step", ge=1)] = 1.0
+    tokens_per_step: Annotated[Num, Unit("token", "tokens accepted per response and step", ge=1)] = 1.0
     peak: str = "bf16"
 
 

@@ -241,7 +241,7 @@ class StepTime(Efficiency):
     19.926
     """
 
-    seconds: Annotated[Num, Unit("s", "of one optimizer step", gt=0)]
+    seconds: Annotated[Num, Unit("s", "time of one optimizer step", gt=0)]
     time: Flow = "busy"  # type: ignore[misc]
 
     def gpu_seconds(self, work: Work) -> Num:
@@ -263,7 +263,7 @@ class BusyHours(Efficiency):
     5000.0
     """
 
-    gpu_hours: Annotated[Num, Unit("GPU-h", "useful stepping, all accelerators", gt=0)]
+    gpu_hours: Annotated[Num, Unit("GPU-h", "accelerator-hours of the phase", gt=0)]
     time: Flow = "busy"  # type: ignore[misc]
 
     def gpu_seconds(self, work: Work) -> Num:  # noqa: ARG002  (reported hours do not depend on the work)

@@ -102,7 +102,7 @@ class LogNormalFailures(FailureLaw):
 
     former_kinds: ClassVar[tuple[str, ...]] = ("LogNormal",)
 
-    sigma: Annotated[Num, Unit("", "spread of the logarithm of the time between interruptions", gt=0, le=4)]
+    sigma: Annotated[Num, Unit("", "standard deviation of the log time between interruptions", gt=0, le=4)]
 
     def _z(self, age: Num) -> Num:
         return np.log(age) / self.sigma

@@ -55,7 +55,7 @@ class Phase(Spec):
     seq_len: Annotated[Num, Unit("token", "sequence length", ge=1, thousand=BINARY_THOUSAND)] | None = None
     batch: Annotated[Num, Unit("sequence", "sequences per optimizer step", gt=0)] | None = None
     ramp: Annotated[tuple[Annotated[tuple[float | int, float | int], AsTuple], ...], AsTuple] = ()
-    document_length: Annotated[Num, Unit("token", "packed documents' length", ge=1, thousand=BINARY_THOUSAND)] | Documents | None = None
+    document_length: Annotated[Num, Unit("token", "length of packed documents", ge=1, thousand=BINARY_THOUSAND)] | Documents | None = None
     images: Annotated[float, Field(ge=0)] | None = None  # not a ``Num``: each value needs a model of its own, so beliefs can't vary it
     resolution: Annotated[tuple[int, int], AsTuple] | None = None
     source_len: Count | None = None

@@ -30,7 +30,7 @@ PROBABILITY_GAP = 1e-12
 MIN_SPEEDUP = 1.1
 """Ratio of speeds from which a faster engine is named."""
 
-Length = Annotated[Num, Unit("token", "mean length", ge=1, thousand=BINARY_THOUSAND)]
+Length = Annotated[Num, Unit("token", "mean length of a response or prompt", ge=1, thousand=BINARY_THOUSAND)]
 
 
 class Responses(Spec):
@@ -49,7 +49,7 @@ class Responses(Spec):
     prompt: Length
     start: Length
     end: Length
-    spread: Annotated[Num, Unit("", "spread of the logarithm", gt=0, le=3)]
+    spread: Annotated[Num, Unit("", "standard deviation of the log length", gt=0, le=3)]
     maximum: Length
 
     def mean_before_stop(self, progress: float) -> Num:
@@ -106,18 +106,18 @@ class Reinforcement(Spec):
     steps: Annotated[Num, Unit("step", "optimizer steps", gt=0)]
     prompts: Annotated[Num, Unit("prompt", "prompts per step", gt=0)]
     samples: Annotated[Num, Unit("response/prompt", "responses per prompt", ge=1)]
-    steps_per_rollout: Annotated[Num, Unit("step", "learned from one round of generation", ge=1)] = 1.0
+    steps_per_rollout: Annotated[Num, Unit("step", "optimizer steps per round of generation", ge=1)] = 1.0
     responses: Responses
     engine: Engine
     rollout_gpus: Count | None = None
     prefill_mfu: Annotated[Num, Unit("", "model FLOPs over peak while reading prompts", gt=0, le=1)]
     learning_mfu: Annotated[Num, Unit("", "model FLOPs over peak while learning", gt=0, le=1)]
-    epochs: Annotated[Num, Unit("", "times each response is learned from", gt=0)] = 1.0
+    epochs: Annotated[Num, Unit("", "number of times each response is learned from", gt=0)] = 1.0
     scoring_passes: Annotated[Num, Unit("", "forward passes of frozen copies", ge=0)] = 2.0
     discarded: Annotated[Num, Unit("", "share of responses discarded", ge=0, lt=1)] = 0.0
-    sync_seconds: Annotated[Num, Unit("s", "per round, weights to the engines", ge=0)]
-    reward_seconds: Annotated[Num, Unit("s", "per round, computing rewards", ge=0)] = 0.0
-    overlap: Annotated[Num, Unit("", "share of the shorter of generation and learning", ge=0, le=1)] = 0.0
+    sync_seconds: Annotated[Num, Unit("s", "time per round to send weights to the engines", ge=0)]
+    reward_seconds: Annotated[Num, Unit("s", "exposed time per round to compute rewards", ge=0)] = 0.0
+    overlap: Annotated[Num, Unit("", "overlapped share of the shorter of generation and learning", ge=0, le=1)] = 0.0
     peak: str = "bf16"
 
     @property

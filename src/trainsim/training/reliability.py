@@ -57,7 +57,7 @@ class Goodput(Reliability):
 
 Rate = Annotated[Num, Unit("1/GPU/day", "interruptions per accelerator and day", gt=0)]
 Save = Annotated[Num, Unit("s", "pause of the run per checkpoint", gt=0)]
-Restart = Annotated[Num, Unit("s", "from an interruption to the first new step", ge=0)]
+Restart = Annotated[Num, Unit("s", "time from an interruption to the next step", ge=0)]
 
 
 class Failures(Reliability):
@@ -90,7 +90,7 @@ class Failures(Reliability):
     checkpoint_seconds: Save
     restart_seconds: Restart
     interval_seconds: Annotated[Num, Unit("s", "useful work between checkpoints", gt=0)] | None = None
-    straggler_slowdown: Annotated[Num, Unit("", "lengthening of a step by its slowest accelerator", ge=0)] = 0.0
+    straggler_slowdown: Annotated[Num, Unit("", "relative lengthening of a step by its slowest accelerator", ge=0)] = 0.0
     law: FailureLaw = Exponential()
 
     def mean_time_between_failures(self, gpus: int) -> Num:

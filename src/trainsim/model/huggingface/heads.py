@@ -55,7 +55,7 @@ def topped(model: Model, c: Config) -> Model:
     task = next((task for task in _SCORES if name.endswith(task)), None)
     if task is not None:
         labels = _TWO if task == "ForQuestionAnswering" else _labels(c)
-        c.note(f"{name}: a head of {labels} scores in place of the vocabulary's")
+        c.note(f"{name}: a head of {labels} scores in place of the vocabulary head")
         head = Head(norm=norm, outputs=labels, bias="vocab" if _SCORES[task] else "none")
         return model.model_copy(update={"head": head, "mtp": None})
     if name.endswith("Model") and "For" not in name:

@@ -19,7 +19,7 @@ def _sparse_mixer(c: Config) -> MixtureOfExperts:
             "num_local_experts", f"are fewer than the {_DRAWN} experts that SparseMixer chooses per token", f"give at least {_DRAWN}"
         )
     if top_k != _DRAWN:
-        c.note(f"num_experts_per_tok={top_k}: SparseMixer draws {_DRAWN}")
+        c.note(f"num_experts_per_tok={top_k}: ignored, since SparseMixer always chooses {_DRAWN}")
     return MixtureOfExperts(experts=number, top_k=_DRAWN, width=c.size("intermediate_size"))
 
 

@@ -176,7 +176,7 @@ def _examined(outer: Mapping[str, Any], path: str, known: Mapping[str, FamilyRea
     if note:
         asked.note(note)
     if as_family is not None and as_family != kind:
-        asked.note(f"read as {as_family}, not as {kind}, as asked for")
+        asked.note(f"read as {as_family} instead of {kind}, as requested")
     asked.causal = direction(asked)
     return asked
 
