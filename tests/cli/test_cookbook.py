@@ -29,7 +29,7 @@ from trainsim.cli.main import _app, main
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("cookbook", "transcript")
 BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
-FILE = re.compile(r"```\w+ ([\w.]+)\n(.*?)```", re.DOTALL)
+FILE = re.compile(r'```\w+ title="([\w.]+)"\n(.*?)```', re.DOTALL)
 """A block with the name of a file after its language is the content of that file."""
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 NUMBER = re.compile(r"(?<![\w.])\d[\d,]*\.?\d*(?:e[+-]?\d+)?")

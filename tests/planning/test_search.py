@@ -200,7 +200,7 @@ def test_an_impossible_search_names_the_nearest_layout() -> None:
 
 def test_a_search_prints_the_best_layout_and_the_reasons() -> None:
     text = str(ts.search_plans(run(dense(), 2.2e9, plan=ts.Plan(tp=8)), space=NARROW, top=3))
-    for words in ("possible", "fit", "first minus second", "rejected", "more memory than the 2.2 GB"):
+    for words in ("possible", "fit", "first layout minus the second", "rejected", "more memory than the 2.2 GB"):
         assert words in text
 
 

@@ -149,8 +149,8 @@ class PlanSearch(Answer):
             lines += [f"own {self.own}", f"    {self._unfit if self.own.word == 'does not fit' else beaten}"]
         fair = self.own is not None and self.own.word != "does not fit"
         for title, ledger in (
-            ("first minus second", self.over_runner_up),
-            ("first minus the run's own plan", self.over_own if fair else None),
+            ("first layout minus the second, by part", self.over_runner_up),
+            ("first layout minus the run's own, by part", self.over_own if fair else None),
         ):
             if ledger is not None and (reasons := reasons_of(ledger)):
                 lines += [f"{title} [s]", *(f"    {name:<28}{seconds:+.4g}" for name, seconds in reasons)]
