@@ -136,7 +136,7 @@ class Verdict(Answer):
             return None
         if isinstance(self.measure, RunCost):
             return self.measure.at_market_rent(self.clock.known)
-        from .development_measure import DevelopmentMeasure  # few verdicts need it
+        from .development_measure import DevelopmentMeasure  # imported here because few verdicts need it
 
         return self.measure.at_market_rent(self.clock.known) if isinstance(self.measure, DevelopmentMeasure) else None
 

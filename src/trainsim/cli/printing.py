@@ -26,7 +26,7 @@ def form_of(*, as_json: bool, as_csv: bool) -> str:
 
 
 def show(text: str, form: str, failure: str = "") -> None:
-    """Print an answer; lines of JSON and CSV are not folded. A failed assertion ends the command after it.
+    """Print an answer; lines of JSON and CSV are not folded. If an assertion failed, the command then ends.
 
     Args:
         text: the answer.

@@ -224,7 +224,7 @@ def best_interval(law: FailureLaw, save: Num, restart: Num) -> Num:
     if isinstance(law, Exponential):
         root = np.sqrt(2.0 * save)
         branch: Num = special.lambertw(-np.exp(-1.0 - save)).real  # type: ignore[call-overload]  # stubs know scalars or arrays, not either
-        return np.where(save < _SERIES_BELOW, root - root * root / 3.0, 1.0 + branch)  # a series where 1 + W cancels
+        return np.where(save < _SERIES_BELOW, root - root * root / 3.0, 1.0 + branch)  # a series for small x, where 1 + W loses digits
     return _golden_section(law, save, restart)
 
 

@@ -67,8 +67,7 @@ def glm_moe_dsa(c: Config) -> Model:
 
 def _indexers(c: Config, layers: int) -> list[str]:
     """Whether each layer has its own indexer ("full") or shares one: listed by word, by letter, or every ``index_topk_freq``-th layer."""
-    c.ignore("index_topk_freq", "index_skip_topk_offset")  # redundant if indexer_types names each layer
-    c.ignore("index_topk_pattern", "index_topk_freq", "index_skip_topk_offset")
+    c.ignore("index_topk_pattern", "index_topk_freq", "index_skip_topk_offset")  # not read if indexer_types lists the layers
     if words := c.words("indexer_types", ("full", "shared"), layers):
         return words
     pattern = c.data.get("index_topk_pattern")
