@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from trainsim.calibration.cross_validation import predict_held_out, sigma_of_rows, unexplained_sigmas
+from trainsim.calibration.cross_validation import by_class, predict_held_out, sigma_of_rows, unexplained_sigmas
 from trainsim.calibration.fit import modelled_log_seconds
 from trainsim.calibration.layer_effects import MAX_RESIDUAL, MIN_REPEATED_LAYERS, random_effects
 from trainsim.calibration.readers.measured_steps import read_steps
@@ -118,6 +118,16 @@ def test_known_layers_have_their_own_sigma(steps: list[MeasuredStep]) -> None:
     found = unexplained_sigmas(held, held)
     assert found["measured"][rows.steps[0].source] == found["measured"][""] == pytest.approx(0.01 / 1.645, abs=1e-4)
     assert np.allclose(sigma_of_rows(found, held), np.where(known, 0.01, 0.2) / 1.645, atol=1e-4)
+
+
+def test_repeats_of_a_configuration_do_not_narrow_its_class(steps: list[MeasuredStep]) -> None:
+    """Copies of well-predicted rows change no spread, since every configuration counts once."""
+    rows = predict_held_out(steps[::2], steps[1::2])
+    off = np.linspace(0.01, 0.3, len(rows.steps))
+    held = replace(rows, residuals=off, parameter_sd=np.zeros(len(off)), known_layers=np.zeros(len(off), dtype=np.bool_))
+    good = held.subset(off < 0.1)
+    repeated = held + good + good + good
+    assert by_class(repeated) == by_class(held)
 
 
 def test_the_unexplained_factor_uses_the_nearest_measurements() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -182,7 +183,7 @@ def by_class(unseen: HeldOutPredictions) -> dict[str, float]:
     unseen = unseen.subset(~unseen.known_layers)
     names = [class_of(s.stack, routed=s.model.is_moe) for s in unseen.steps]  # type: ignore[union-attr]
     kinds = np.array([name.rpartition("/")[2] for name in names])
-    whole = {str(kind): calibrated_sigma(unseen, 1.0 * (kinds == kind)) for kind in sorted(set(kinds))}
+    whole = {str(kind): calibrated_sigma(unseen, _once_a_configuration(unseen) * (kinds == kind)) for kind in sorted(set(kinds))}
     own = {name: _shrunken_sigma(unseen, np.array(names) == name, whole[name.rpartition("/")[2]]) for name in set(names)}
     return {name: round(value, 4) for name, value in sorted((whole | own).items())}
 
@@ -200,8 +201,14 @@ def by_source(unseen: HeldOutPredictions) -> dict[str, float]:
 def _shrunken_sigma(unseen: HeldOutPredictions, rows: NDArray[np.bool_], whole: float) -> float:
     """Calibrated σ of some rows, shrunk towards that of all rows; the fewer configurations, the more."""
     number = len({s.key for s, here in zip(unseen.steps, rows, strict=True) if here})
-    own = calibrated_sigma(unseen, rows.astype(np.float64), members=number)
+    own = calibrated_sigma(unseen, rows * _once_a_configuration(unseen), members=number)
     return float(np.sqrt((number * own**2 + SHRINKAGE * whole**2) / (number + SHRINKAGE)))
+
+
+def _once_a_configuration(unseen: HeldOutPredictions) -> Array:
+    """Weight of each row with which every configuration counts once, however often it was measured, shape ``(rows,)``."""
+    repeats = Counter(s.key for s in unseen.steps)
+    return np.array([1.0 / repeats[s.key] for s in unseen.steps])
 
 
 def sigma_of_new_source(unseen: HeldOutPredictions) -> float:
