@@ -325,16 +325,17 @@ for _module in _iter_modules([f"{__path__[0]}/frameworks"]):
             _extends("Plan", f"{_verb}_{_module.name}", _Bound(_module.name, f"{_verb}_{_module.name}"))
 
 
-def _plot(answer: _Any, **options: _Any) -> _Any:
+def _plot(answer: _Any, path: _Any = None, **options: _Any) -> _Any:
     """Draw the answer.
 
     Args:
-        **options: options of :func:`trainsim.draw`, such as ``path``, the file to write.
+        path: file to write; None writes no file.
+        **options: further options of :func:`trainsim.draw`.
 
     Raises:
         TrainsimError: the answer has no picture, or matplotlib is not installed.
     """
-    return _import_module(".report.draw", __name__).draw(answer, **options)
+    return _import_module(".report.draw", __name__).draw(answer, path, **options)
 
 
 def _card(verdict: _Any, path: _Any = None, **options: _Any) -> _Any:

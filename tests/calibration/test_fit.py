@@ -253,7 +253,7 @@ def test_the_percentile_is_said_in_words(percentile: float, words: str) -> None:
 def test_a_normal_step_names_no_suspect_and_a_slow_one_says_what_to_measure_next() -> None:
     made = run()
     usual = float(np.exp(np.median(run_log_seconds(made))))
-    as_usual, slow = ts.diagnose(made, step_time=usual), ts.diagnose(made, step_time=1.4 * usual)
+    as_usual, slow = ts.diagnose(made, step_time=f"{1e3 * usual!r} ms"), ts.diagnose(made, step_time=1.4 * usual)
     assert as_usual.suspect == ""
     assert slow.suspect in str(slow)
     assert slow.advice in unfolded(slow)

@@ -218,7 +218,7 @@ def test_an_answer_is_drawn_or_raises_an_error(name: str) -> None:
     pytest.importorskip("matplotlib")
     answer = sample(name)
     if {cls.__name__ for cls in type(answer).__mro__} & set(drawable()):
-        assert answer.plot().title
+        assert answer.plot(None).title
         return
     with pytest.raises(ts.TrainsimError) as caught:
         answer.plot()

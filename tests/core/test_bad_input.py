@@ -351,7 +351,7 @@ DOORS: list[Case] = [
     ("more points than anybody draws", lambda: spread(n=10**30), "n", "out-of-bounds"),
     ("one level for levels", lambda: spread(quantiles=0.5), "quantiles", "wrong-type"),
     ("an answer that is complex", lambda: spread(function=lambda price: price.usd_per_gpu_hour + 1j, n=64), "value", "callback-failed"),
-    ("a limit in words", lambda: ts.solve_for(modelled(), "cluster.gpus", {"cost": "x"}), "limits.cost", "wrong-type"),  # type: ignore[dict-item]
+    ("a limit in words", lambda: ts.solve_for(modelled(), "cluster.gpus", {"cost": "x"}), "limits.cost", "wrong-type"),
     ("a number for limits", lambda: ts.solve_for(modelled(), "cluster.gpus", 5), "limits", "wrong-type"),  # type: ignore[arg-type]
     ("a claim of the year one", lambda: ts.audit(ts.catalog.claim("deepseek-v3-6m").replace({"date": "0001-01-01"})),
      "claim.date", "out-of-bounds"),

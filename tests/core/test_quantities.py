@@ -36,6 +36,7 @@ def test_a_number_is_read_in_the_unit_of_its_field(text: str, unit: str, value: 
         ("80GB", "token", "unit-mismatch"), ("2T", "s", "unit-mismatch"), ("40 days", "token", "unit-mismatch"),
         ("5 M", "B", "unit-mismatch"),
         ("2.5/day", "USD/GPU-h", "unit-mismatch"), ("2M/h", "USD/GPU-h", "unit-mismatch"), (".5/h", "USD/GPU-h", "wrong-type"),
+        ("1.4..3.4", "USD/GPU-h", "wrong-type"), ("3±20%", "USD/GPU-h", "wrong-type"),
         ("1,5", "token", "wrong-type"), ("many", "token", "wrong-type"), ("", "token", "wrong-type"), ("1e999", "token", "unit-mismatch"),
     ],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 import trainsim as ts
 from trainsim.core.batch import Batch
-from trainsim.core.errors import SpecError
+from trainsim.core.errors import PathError, SpecError
 from trainsim.core.spec import Spec, invariant
 from trainsim.core.units import ArrayPolicy
 from trainsim.testing import numbers_in, refused, small_runs
@@ -190,3 +191,15 @@ def test_a_rule_over_several_fields_runs_once_for_each_spec() -> None:
     assert ran == ["first"]
     outer.replace({"inner.name": "second"})
     assert ran == ["first", "second"], "a changed spec is a new one, and is checked"
+
+
+def test_a_part_of_what_is_not_given_is_refused_by_name() -> None:
+    with refused(PathError, "unknown-field", "plan.tp"):
+        ts.catalog.run("llama3.1-405b").replace({"plan": None}).replace({"plan.tp": 8})
+
+
+def test_the_config_of_a_model_is_no_run(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"model_type": "llama", "hidden_size": 64}', encoding="utf-8")
+    with refused(SpecError, "wrong-type", "file"):
+        ts.load(path)

@@ -87,6 +87,17 @@ def test_more_is_allowed_by_a_larger_limit_and_less_at_a_higher_probability(limi
     assert sure <= bold
 
 
+def test_limits_are_read_as_people_write_them() -> None:
+    run = ts.catalog.run("deepseek-v3").replace({"phases.pretrain.efficiency": ts.MFU(0.4)})
+    typed, plain = (
+        ts.solve_for(run, "phases.pretrain.tokens", limits)
+        for limits in ({"cost": "$5M", "wall_days": "90 days"}, {"cost": 5e6, "wall_days": 90.0})
+    )
+    assert typed.value == plain.value
+    with refused(SpecError, "unit-mismatch", "limits.cost"):
+        ts.solve_for(run, "phases.pretrain.tokens", {"cost": "90 days"})
+
+
 def test_a_number_of_one_phase_says_how_many_there_are() -> None:
     run = ts.catalog.run("deepseek-v3").replace({"phases.pretrain.efficiency": ts.MFU(0.4)})
     assert "tokens in 1 of 4 phases" in str(ts.solve_for(run, "phases.pretrain.tokens", {"cost": 5e6}))

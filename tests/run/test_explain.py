@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import trainsim as ts
 from trainsim.core.batch import Batch
+from trainsim.core.errors import SpecError
 from trainsim.core.provenance import BY_USER
 from trainsim.cost.ownership import Ownership, Site
 from trainsim.run.development import estimate_development
@@ -209,3 +210,8 @@ def test_every_dollar_of_an_example_can_be_traced(path: Path, tmp_path: Path) ->
     done = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True)  # noqa: S603
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[-1]) >= 1
+
+
+def test_a_run_is_no_estimate_to_explain() -> None:
+    with refused(SpecError, "wrong-type", "est"):
+        ts.explain(ts.catalog.run("deepseek-v3"), "cost")  # type: ignore[arg-type]

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 import trainsim as ts
 from trainsim.catalog.evidence import _between_run_variance, mfu_evidence
 from trainsim.catalog.rows import rows
+from trainsim.core.errors import CatalogError
+from trainsim.testing import refused
 from trainsim.uncertainty.analysis.scores import interval_score
 from trainsim.validation.run_hindcast import Backtest, hindcasts
 
@@ -98,3 +100,12 @@ def test_the_pages_list_the_results(found: Backtest) -> None:
         line = next(line for line in page.splitlines() if line.startswith(f"{h.day} ") and line.split()[1] == h.name)
         assert ("MISS" in line) == (not h.inside)
     assert all(f"not predicted: {name}: {why}" in page for name, why in found.not_run.items())
+
+
+def test_no_prediction_is_unknown_and_says_why() -> None:
+    other = next(row.id for row in ts.catalog.rows("runs").values() if row.get("kind") != "training")
+    found = ts.hindcasts([other])
+    assert (len(found.hindcasts), list(found.not_run)) == (0, [other])
+    assert np.isnan([found.coverage, found.width, *found.scores]).all()
+    with refused(CatalogError, "unknown-name"):
+        ts.hindcasts(["no-such-run"])

@@ -11,6 +11,7 @@ from ..catalog.shipped_calibration import calibration
 from ..catalog.software_stacks import fields_at
 from ..core.batch import Batch
 from ..core.errors import SpecError
+from ..core.quantities import typed_number
 from ..run.inputs import STEP, check_given, needed_stack
 from ..run.memory import memory as memory_of
 from ..run.run import Run
@@ -26,7 +27,7 @@ FAULT = float(np.log(2.0))
 """Mean of ``|log(measured / modelled)|`` for a fault outside the model (judgement, 2026-11-30: no survey of faults was found)."""
 
 
-def diagnose(run: Run, step_time: float | None = None, memory: float | None = None) -> Diagnosis:
+def diagnose(run: Run, step_time: float | str | None = None, memory: float | str | None = None) -> Diagnosis:
     """Compare a measured step time, or measured memory, with the prediction of the run's stack.
 
     Each fitted number c of the stack is considered as the only cause: ``P(c | t) ∝ ∫ N(log t | log f(c), σ²) p(c) dc``, where p is the
@@ -55,9 +56,8 @@ def diagnose(run: Run, step_time: float | None = None, memory: float | None = No
     >>> diagnose(run, step_time=3.4 * float(ts.step_time(run).total)).suspect
     'something outside the model'
     """
-    for name, value in (("step_time", step_time), ("memory", memory)):
-        if value is not None and not value > 0:
-            raise SpecError(name, value, "must be above 0", "give the measured value", "out-of-bounds")
+    step_time = None if step_time is None else typed_number(step_time, "s", "step_time")
+    memory = None if memory is None else typed_number(memory, "B", "memory")
     if step_time is None and memory is None:
         raise SpecError("step_time", None, "is needed, or memory", "give the measured value", "missing")
     memory_excess = None

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import CatalogError, same_name
+from ..core.errors import CatalogError
 from ..model.huggingface.reader import from_hf
 from ..model.transformer import Model
 from .generic_models import generic_model
 from .models import model as catalogue_model
-from .rows import rows
 
 
 def model_from(model: Model | Mapping[str, Any] | str | Path) -> Model:
@@ -45,7 +44,7 @@ def named_model(name: str) -> Model:
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         command = f"curl -LO https://huggingface.co/{name}/resolve/main/config.json"
         raise CatalogError("model", name, "is an id of a model hub; trainsim downloads nothing", f"run: {command}", "not-found")
-    return catalogue_model(same_name(name, rows("models")) or name)
+    return catalogue_model(name)
 
 
 def name_of(model: Model, target: object) -> str:

@@ -32,7 +32,7 @@ def model(name: str) -> Model:
     """
     row = find("models", name)
     absent = dict.fromkeys(row.get("null", ()))
-    return from_hf({**row["config"], **absent}).replace({"name": name}).with_sources({"": row.cited})
+    return from_hf({**row["config"], **absent}).replace({"name": row.id}).with_sources({"": row.cited})
 
 
 def model_of(row: Row) -> Model | None:

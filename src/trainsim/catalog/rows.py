@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import CatalogError, did_you_mean
+from ..core.errors import CatalogError, did_you_mean, same_name
 from ..core.tables import Tables
 from ..core.values import ReadOnlyDict, frozen
 
@@ -238,7 +238,7 @@ def find(file: str, name: str) -> Row:
 
     Args:
         file: name of the file: ``"chips"``, ``"runs"`` …
-        name: id of the row.
+        name: id of the row; case and punctuation don't matter if only one row has such an id.
 
     Returns:
         the row.
@@ -250,6 +250,8 @@ def find(file: str, name: str) -> Row:
     'runs/deepseek-v3'
     """
     known = rows(file)
+    if name not in known and (same := same_name(name, known)) is not None:
+        name = same
     if name not in known:
         raise CatalogError(f"catalog.{file}", name, "is not found in the catalogue", did_you_mean(name, known, "rows"), "unknown-name")
     return known[name]

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from itertools import pairwise
 from types import MappingProxyType
 
-from .errors import SpecError, TrainsimWarning
+from .errors import SpecError, TrainsimError, TrainsimWarning
 from .registry import look_up
+from .values import to_float
 
 _NUMBER = re.compile(r"^(?P<sign>[+-]?)(?P<currency>[$€¥£]?)\s*(?P<digits>(?:\d[\d_,]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?P<rest>.*)$")
 _PREFIX = MappingProxyType({"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18})
@@ -68,6 +69,9 @@ def parse_number(text: str, unit: str, path: str = "", thousand: float = 1e3) ->
     trainsim.core.errors.SpecError: phases.pretrain.tokens='40 days': 'days' does not fit a number in [token]; write it as 2T or 15.5e12
     """
     found = _NUMBER.match(text.strip())
+    if found is not None and re.search(r"\.\.|±|…", found["rest"]):
+        remedy = "give one number here, and the interval as a belief: ts.Beliefs({path: '1.4..3.4'}), --believe path=1.4..3.4"
+        raise SpecError(path, text, "is an interval, not a number", remedy, "wrong-type")
     if found is None:
         raise SpecError(path, text, f"is not a number in [{unit or 'ratio'}]", f"write it as {example_text(unit)}", "wrong-type")
     digits = found["digits"]
@@ -89,6 +93,23 @@ def parse_number(text: str, unit: str, path: str = "", thousand: float = 1e3) ->
     dollars = float(value * factor * usd)
     warnings.warn(TrainsimWarning(f"{path + ': ' if path else ''}{text.strip()} is {dollars:.4g} {unit}, at {rate}"), stacklevel=2)
     return dollars
+
+
+def typed_number(value: object, unit: str, path: str, error: type[TrainsimError] = SpecError) -> float:
+    """A positive number, or its text with a suffix, in a unit.
+
+    Args:
+        value: number or text, ``9.6`` or ``"9.6s"``.
+        unit, path: as for :func:`parse_number`.
+        error: class of the error for a value that is neither.
+
+    Raises:
+        TrainsimError: the value is not a number in this unit, not finite, or not above 0.
+
+    >>> typed_number("50K", "USD", "limits.cost"), typed_number(9.6, "s", "step_time")
+    (50000.0, 9.6)
+    """
+    return to_float(parse_number(value, unit, path) if isinstance(value, str) else value, path, error, above=0.0)
 
 
 def parse_interval(text: str, unit: str, path: str = "", thousand: float = 1e3) -> tuple[float, ...] | None:

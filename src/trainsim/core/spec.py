@@ -203,8 +203,9 @@ class Spec(BaseModel, metaclass=_SpecMeta):
         except (SpecError, PathError) as error:
             raise error.under(head) from None
         path = f"{head}.{next(iter(changes))}"
-        meant = did_you_mean(path, self.numbers(), "numbers of this spec")
-        raise PathError(path, changes[next(iter(changes))], f"{head} has no parts", meant, "unknown-field")
+        rule = f"is a part of {head}, which is not given" if child is None else f"{head} has no parts"
+        meant = f"give {head} as a whole" if child is None else did_you_mean(path, self.numbers(), "numbers of this spec")
+        raise PathError(path, changes[next(iter(changes))], rule, meant, "unknown-field")
 
     # provenance ------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from ..catalog.model_lookup import model_from, name_of
 from ..catalog.rents import warn_if_too_cheap
 from ..core import reading
 from ..core.citations import ASSUMED, NOT_GIVEN
-from ..core.errors import BeliefError, SpecError
+from ..core.errors import BeliefError, SpecError, same_name
 from ..core.quantities import parse_interval, parse_number
 from ..core.registry import kind_of
 from ..core.units import human
@@ -193,6 +193,7 @@ def _whole(asked: RunRequest) -> Run | None:
         return None
     if target.endswith((".toml",)) or (target.endswith(".json") and Path(target).is_file() and _is_run(reading.load(target))):
         return load(target)
+    target = same_name(target, catalog.rows("runs")) or target
     row = catalog.rows("runs").get(target)
     if row is None or not row.get("cluster"):
         return None

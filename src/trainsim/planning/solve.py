@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from ..core.batch import Batch
 from ..core.errors import BeliefError, EstimateError, PathError
+from ..core.quantities import typed_number
 from ..core.units import Num, human
 from ..core.values import to_float
-from ..run.estimate import Estimate, estimate
+from ..run.estimate import Estimate, estimate, unit_of
 from ..run.run import Run
 from ..uncertainty.beliefs.beliefs import Beliefs
 from ..uncertainty.sampling.simulation import Figure
@@ -35,7 +36,7 @@ SAME = 1e-12
 def solve_for(
     run: Run,
     path: str,
-    limits: Mapping[str, float],
+    limits: Mapping[str, float | str],
     beliefs: Beliefs | None = None,
     *,
     probability: float = 0.5,
@@ -53,7 +54,7 @@ def solve_for(
         run: the run; without beliefs, its own numbers are used and ``probability`` has no effect.
         path: path of a number of the run. For ``cluster.gpus``, the only counts tried are those that the plan allows and, if step time is
             modelled, over which the batch divides.
-        limits: quantity of an estimate, or a line of one → its upper limit: ``{"cost": 1.2e6, "wall_days": 40}``; also ``memory`` of the
+        limits: quantity of an estimate, or a line of one → its upper limit: ``{"cost": "1.2M", "wall_days": 40}``; also ``memory`` of the
             fullest accelerator [B].
         beliefs: path → distribution.
         probability: required probability that all limits are met at once.
@@ -76,13 +77,17 @@ def solve_for(
     """
     if not isinstance(limits, Mapping) or not limits:
         raise EstimateError("limits", limits, "names no limit", "give {'cost': 1.2e6, 'wall_days': 40}", "wrong-type")
-    limits = {name: to_float(limit, f"limits.{name}", EstimateError, above=0.0) for name, limit in limits.items()}
+    bounds = {name: typed_number(limit, _unit_of(name), f"limits.{name}", EstimateError) for name, limit in limits.items()}
     if not 0 < to_float(probability, "probability", BeliefError) < 1:
         raise BeliefError("probability", probability, "must be between 0 and 1, both excluded", "give probability=.8", "out-of-bounds")
     if beliefs is not None and path in beliefs.paths:
         raise BeliefError(path, beliefs[path], "is the number solved for", f"leave it out: beliefs.without({path!r})", "conflict")
     axis = axis_of(run, path)
-    return _Solver(run, path, axis, dict(sorted(limits.items())), _draws(run, beliefs, seed), probability).solved()
+    return _Solver(run, path, axis, dict(sorted(bounds.items())), _draws(run, beliefs, seed), probability).solved()
+
+
+def _unit_of(quantity: str) -> str:
+    return "B" if quantity == "memory" else unit_of(quantity)
 
 
 def _draws(run: Run, beliefs: Beliefs | None, seed: int) -> dict[str, Array]:

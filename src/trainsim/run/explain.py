@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.answer import Answer, AnswerRow, Summary
 from ..core.citations import judged
-from ..core.errors import PathError, did_you_mean
+from ..core.errors import PathError, check_type, did_you_mean
 from ..core.ledger import Ledger
 from ..core.spec import Spec
 from ..core.units import SECONDS_PER_HOUR, human
@@ -208,6 +208,7 @@ def _spec_and_ledgers(est: Explainable) -> tuple[Spec, Mapping[str, Callable[[An
         return est.development, _DEVELOPMENT_LEDGERS
     if isinstance(est, FleetEstimate):
         return est.fleet, _FLEET_LEDGERS
+    check_type(est, Estimate, "est", "an estimate: ts.explain(ts.estimate(run), path)")
     return est.run, _RUN_LEDGERS
 
 

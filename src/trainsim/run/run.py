@@ -121,4 +121,10 @@ def load(path: str | Path, *, trusted: Sequence[str] = ()) -> Run:
     >>> load(file) == run
     True
     """
-    return Run.load(path, trusted=trusted)
+    try:
+        return Run.load(path, trusted=trusted)
+    except SpecError as error:
+        if error.path != "model_type":
+            raise
+        rule, remedy = "is the config of a model, not a run", "read the model with ts.from_hf(path), and build a run with ts.quick"
+        raise SpecError("file", str(path), rule, remedy, "wrong-type") from None

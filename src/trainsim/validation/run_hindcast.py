@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..catalog.evidence import mfu_evidence
 from ..catalog.hardware import chip
 from ..catalog.models import model_of
-from ..catalog.rows import Row, rows
+from ..catalog.rows import Row, find, rows
 from ..cluster.hardware import Cluster
 from ..core.answer import Answer, AnswerRow, Summary, written
 from ..core.errors import CatalogError
@@ -73,6 +73,11 @@ class Hindcast:
         return float(interval_score(self.flat / FLAT_FACTOR, self.flat * FLAT_FACTOR, self.truth))
 
 
+def _over(average: Callable[[Sequence[float]], Any], values: Sequence[float]) -> float:
+    """An average; NaN of no values."""
+    return float(average(values)) if values else float("nan")
+
+
 @dataclass(frozen=True, repr=False)
 class Backtest(Answer):
     """All hindcasts, misses included, and the runs that could not be predicted, each with the reason."""
@@ -83,17 +88,17 @@ class Backtest(Answer):
     @property
     def coverage(self) -> float:
         """Share of disclosed hours inside the 90 % interval."""
-        return float(np.mean([h.inside for h in self.hindcasts]))
+        return _over(np.mean, [h.inside for h in self.hindcasts])
 
     @property
     def width(self) -> float:
         """Median of P95 / P5."""
-        return float(np.median([h.high / h.low for h in self.hindcasts]))
+        return _over(np.median, [h.high / h.low for h in self.hindcasts])
 
     @property
     def scores(self) -> tuple[float, float]:
         """Mean interval score of the predictions, and of the baseline."""
-        return float(np.mean([h.score for h in self.hindcasts])), float(np.mean([h.flat_score for h in self.hindcasts]))
+        return _over(np.mean, [h.score for h in self.hindcasts]), _over(np.mean, [h.flat_score for h in self.hindcasts])
 
     def summary(self) -> Summary:
         """Share inside the intervals, then each run: its disclosed hours with the predicted interval."""
@@ -145,20 +150,25 @@ def hindcasts(names: Iterable[str] | None = None, progress: Progress | None = No
     Returns:
         each prediction with the disclosed figure.
 
+    Raises:
+        CatalogError: no such run.
+
     >>> hindcasts(["llama3.1-405b"]).hindcasts[0].inside
     True
     """
     done: list[Hindcast] = []
     not_run: dict[str, str] = {}
-    wanted = None if names is None else set(names)
-    trained = [row for row in rows("runs").values() if row.get("kind") == "training" and (wanted is None or row.id in wanted)]
-    for i, row in enumerate(trained, 1):
+    trained = [row for row in rows("runs").values() if row.get("kind") == "training"]
+    wanted = trained if names is None else list({row.id: row for row in (find("runs", name) for name in names)}.values())
+    for i, row in enumerate(wanted, 1):
         try:
+            if row not in trained:
+                raise CatalogError(row.address, row.get("kind"), "is not a training run", "give the id of a training run", "unsupported")
             done.append(_hindcast(row))
         except CatalogError as error:
             not_run[row.id] = f"{error.value} {error.rule}" if isinstance(error.value, int) else error.rule
         if progress is not None:
-            progress(i, len(trained))
+            progress(i, len(wanted))
     return Backtest(tuple(sorted(done, key=lambda h: (h.day, h.name))), not_run)
 
 
