@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+import trainsim as ts
 from trainsim.auditing.comparison import (
     LEVELS,
     SEVERITY,
@@ -142,3 +143,35 @@ def test_a_repeated_figure_of_another_row_is_pointed_to() -> None:
 
 def test_levels_are_those_of_the_intervals() -> None:
     assert LEVELS == (0.005, 0.05, 0.5, 0.95, 0.995)
+
+
+@pytest.mark.parametrize(
+    ("words", "hours", "contents"),
+    [
+        ("post-training", 5e3, {"post_training"}),
+        ("context extension", 119e3, {"context_extension"}),
+        ("pre-training", 2.664e6, {"pretraining"}),
+        ("the final run", 2.788e6, {"pretraining", "context_extension", "post_training"}),
+        ("what the model cost", 2.788e6, {"pretraining", "context_extension", "post_training"}),
+    ],
+)
+def test_a_claim_without_a_scope_is_about_no_more_than_its_words_name(words: str, hours: float, contents: set[str]) -> None:
+    verdict = ts.audit(ts.Claim("gpu_hours", hours, unit="GPU-h", told_as=words, subject="deepseek-v3"))
+    assert (verdict.number, verdict.contents) == ("CONFIRMED", frozenset(contents))
+
+
+def test_dollars_told_as_machines_are_not_judged_as_rent() -> None:
+    verdict = ts.audit(ts.Claim("cost", 1600, unit="MUSD", told_as="hardware capex", subject="deepseek-v3"))
+    assert (verdict.number, verdict.contents) == ("CANNOT BE JUDGED", frozenset({"fleet"}))
+
+
+@pytest.mark.parametrize("name", ["BLOOM", "bloom 176B", "PaLM", "GPT-3"])
+def test_a_name_may_leave_out_a_size_that_only_one_model_has(name: str) -> None:
+    """Law: the verdict names the one run that is meant."""
+    verdict = ts.audit(ts.Claim("tokens", 1e12, unit="token", subject=name))
+    assert verdict.claim.subject in ("bloom-176b", "palm-540b", "gpt3-175b")
+
+
+@pytest.mark.parametrize("name", ["pythia", "falcon", "llama3.1"])
+def test_a_name_of_several_sizes_is_not_guessed(name: str) -> None:
+    assert ts.audit(ts.Claim("tokens", 1e12, unit="token", subject=name)).number == "CANNOT BE JUDGED"

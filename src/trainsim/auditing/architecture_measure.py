@@ -58,7 +58,7 @@ class ArchitectureMeasure(Measure):
         """Always None: an architecture is either published or unknown, never predicted."""
         return None
 
-    def impossible(self, stated: Stated) -> str:
+    def impossible(self, stated: Stated, contents: Contents | None) -> str:
         """Reason if more experts are claimed than the model has, else empty."""
         if self.quantity != "experts" or stated.bound == "at most":
             return ""

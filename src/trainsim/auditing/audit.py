@@ -20,7 +20,7 @@ from .measure import Clock, Contents, Measure, Unknown
 from .quotes import misquote_of, quote_of
 from .rent import rent_check
 from .run_measures import RunAmount, RunCost
-from .scope_words import scope_of, words_of
+from .scope_words import narrower, scope_of, words_of
 from .screen import screen
 from .sentences import headline_of
 from .source_terms import changed_terms
@@ -77,6 +77,8 @@ def audit(
         return _written(_without_figure(asked, measure))
     contents, basis, of_scope = scope_of(claim)
     claimed_scope = words_of(claim, of_scope)
+    if claimed_scope is not None and contents is None and (narrow := narrower(claimed_scope, measure)) is not None:
+        contents, basis, of_scope = narrow, claimed_scope.basis, claimed_scope
     stated = Stated(*claim.ends(), claim.bound)
     asked_for = None if contents is None else measure.relevant(contents)
     number = judge_number(measure, stated, asked_for, basis, clock)

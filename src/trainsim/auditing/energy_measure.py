@@ -21,11 +21,6 @@ from .run_measures import READINGS, RunAmount, of_contents
 class RunEnergy(RunAmount):
     """Electricity of a run [kWh], of the accelerators alone (as in model cards) or at the meter."""
 
-    @property
-    def default_contents(self) -> Contents:
-        """Electricity."""
-        return frozenset({"electricity"})
-
     def relevant(self, contents: Contents) -> Contents:
         """Contents that need accelerator-hours; the final run if none does."""
         return contents - NO_HOURS or RUN
@@ -54,7 +49,7 @@ class RunEnergy(RunAmount):
         behind = self._priced(basis, day)
         return None if behind is None else behind.predicted(RUN if contents is None else contents, "USD")
 
-    def impossible(self, stated: Stated) -> str:
+    def impossible(self, stated: Stated, contents: Contents | None) -> str:
         """Reason if the claimed energy is zero, else empty."""
         return "" if stated.high > 0.0 else "no work is done without energy"
 

@@ -72,7 +72,7 @@ def judge_number(measure: Measure, stated: Stated, contents: Contents | None, ba
         basis: how hours are priced; None if not stated.
         clock: the two days of the audit.
     """
-    if why := measure.impossible(stated):
+    if why := measure.impossible(stated, contents):
         return Number("IMPOSSIBLE", (Check("physics", "IMPOSSIBLE", why),))
     found = _of_disclosures(measure, stated, measure.disclosures(contents, basis, clock.known), clock)
     if found is None:

@@ -93,9 +93,9 @@ class Measure(abc.ABC):
         del fact, day
         return None
 
-    def impossible(self, stated: Stated) -> str:
-        """Reason that a figure is physically or logically impossible; empty if it is possible."""
-        del stated
+    def impossible(self, stated: Stated, contents: Contents | None) -> str:
+        """Reason that a figure for some contents is physically or logically impossible; empty if it is possible."""
+        del stated, contents
         return ""
 
     def tables(self, day: dt.date) -> list[str]:

@@ -28,7 +28,8 @@ from .verdict import Verdict
 SENTENCES = {
     "gpu_hours": "{at} took {figure}", "busy_gpu_hours": "{at} took {figure} of stepping", "wall_days": "{at} lasted {figure}",
     "mfu": "{at} used {figure} of its accelerators' peak", "flops": "{at} took {figure}", "tokens": "{of} was trained on {figure}",
-    "gpus": "{at} ran on {figure}", "params": "{of} has {figure}", "active_params": "a token uses {figure} of {of}",
+    "gpus": "{at} ran on {figure}", "energy": "{at} used {figure} of electricity", "params": "{of} has {figure}",
+    "active_params": "a token uses {figure} of {of}",
     "layers": "{of} has {figure}", "experts": "{of} has {figure}", "mtp_depth": "in training, {of} predicts {figure} beyond the next",
     "tokens_per_position": "in training, {of} predicts {figure}", "kv_bytes_per_token": "{of} keeps {figure} in its cache",
     "fleet.gpus": "{of} has {figure}", "fleet.capex": "{of} bought its machines for {figure}",

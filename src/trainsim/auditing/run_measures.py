@@ -17,7 +17,7 @@ from ..model.counting import flops_per_token
 from .amounts import Amount, Contents, content_of
 from .comparison import LEVELS, NEAR, Check, Prediction, Stated, distance
 from .disclosure import Disclosure, point
-from .hours import hours_check
+from .hours import hours_check, phases_of_known_work
 from .measure import RUN, Measure, Predicted
 from .predictions import NO_HOURS, Priced, in_hours, priced, row_at
 from .relatives import disclosed_of, relatives_of
@@ -175,12 +175,13 @@ class RunHours(RunAmount):
         scaled = Prediction(levels, partial(_scaled_cdf, inner, per))  # type: ignore[arg-type]
         return Predicted(scaled, found.how, found.missing, found.judged, found.newest)
 
-    def impossible(self, stated: Stated) -> str:
-        """Reason if the hours imply more FLOPs than the chips' peak allows, else empty."""
+    def impossible(self, stated: Stated, contents: Contents | None) -> str:
+        """Reason if the hours imply more FLOPs of these contents than the chips' peak allows, else empty."""
         view, hours = self.view, stated.high * self.per
         if hours <= 0.0:
             return f"no work can be done in {human(hours)} hours"
-        flop = sum(float(p.flops.total) for p in view.stated.phases.values() if p.flops is not None)
+        phases = phases_of_known_work(view, RUN if contents is None else contents)
+        flop = sum(float(p.flops.total) for p in phases if p.flops is not None)
         share = flop / (hours * SECONDS_PER_HOUR * float(view.run.cluster.chip.peak_of(fastest(view))))
         return f"claimed {human(hours, 4)} hours imply {share:,.0%} of the {fastest(view).upper()} peak" if share > 1.0 else ""
 
@@ -217,7 +218,7 @@ class RunMfu(RunMeasure):
         how = f"{evidence.how}, of the half-precision peak, causal FLOPs"
         return Predicted(Prediction(levels, law.cdf), how, newest=newest)  # type: ignore[arg-type]
 
-    def impossible(self, stated: Stated) -> str:
+    def impossible(self, stated: Stated, contents: Contents | None) -> str:
         """Reason if more than the peak is claimed, else empty."""
         return f"{stated.low:.4g} of the peak is more than the chips can do" if stated.low > 1.0 and stated.bound != "at most" else ""
 
@@ -284,9 +285,9 @@ class RunCount(RunMeasure):
         """Always None: counts are either stated or unknown, never predicted."""
         return None
 
-    def impossible(self, stated: Stated) -> str:
-        """Reason if fewer tokens are claimed than one of several phases has, else empty."""
-        known = [tokens for _, tokens, _, _ in self._known]
+    def impossible(self, stated: Stated, contents: Contents | None) -> str:
+        """Reason if fewer tokens are claimed than one of several phases of these contents has, else empty."""
+        known = [tokens for _, tokens, _, held in self._known if contents is None or held <= contents]
         largest = max(known, default=0.0)
         few = self.quantity == "tokens" and len(known) > 1 and stated.bound != "at least" and 0 < stated.high < largest
         if few and all(distance(stated.high, tokens) > NEAR for tokens in known):

@@ -7,7 +7,7 @@ from ..claims.claim import Claim
 from ..claims.scope import CONTENTS, GROUPS, Basis, Scope
 from ..claims.scope_parser import Contents, ScopeReading, parse_scope
 from ..core.errors import ClaimError
-from .measure import ARCHITECTURE
+from .measure import ARCHITECTURE, Measure
 
 COUNTED = (*ARCHITECTURE, "mfu", "flops")
 """Quantities whose scope may name a counting convention instead of contents."""
@@ -60,3 +60,13 @@ def _not_understood(words: str, reading: ScopeReading) -> ClaimError:
 def words_of(claim: Claim, of_scope: ScopeReading | None) -> ScopeReading | None:
     """Parsed words of a claim: those of ``told_as``, else those of its scope; None if the claim has neither."""
     return read_scope(claim.told_as) if claim.told_as else of_scope
+
+
+def narrower(words: ScopeReading, measure: Measure) -> Contents | None:
+    """Contents that a claim's words name, if they name one set and leave out a part of the measure's default; None otherwise.
+
+    A claim that states no scope is about no more than its words name: "post-training" is not judged as the whole final run.
+    """
+    if not words.understood or len(words.readings) > 1 or measure.relevant(words.readings[0]) >= measure.default_contents:
+        return None
+    return words.readings[0]

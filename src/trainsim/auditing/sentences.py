@@ -16,6 +16,7 @@ NOUNS = {
     "cost": "the cost of {at}",
     "gpu_hours": "the GPU-hours of {at}", "busy_gpu_hours": "the GPU-hours of {at}", "wall_days": "the days of {at}",
     "mfu": "the utilisation of {at}", "flops": "the FLOPs of {at}", "tokens": "the training tokens of {at}", "gpus": "the GPUs of {at}",
+    "energy": "the electricity of {at}",
     "params": "the parameters of {of}", "active_params": "the active parameters of {of}",
     "layers": "the layers of {of}", "experts": "the experts of {of}", "mtp_depth": "the prediction depth of {of}",
     "tokens_per_position": "what {of} predicts at a position", "kv_bytes_per_token": "the cache of a token of {of}",
@@ -28,6 +29,9 @@ UNIT_WORDS = {
     "GPU-h": "GPU-hours", "GPU": "GPUs", "token": "tokens", "expert": "experts", "layer": "layers", "parameter": "parameters",
     "day": "days", "token/position": "tokens a position",
 }  # fmt: skip
+
+MEGAWATT_HOURS_FROM = 1e4
+"""Energy from which megawatt-hours are printed [kWh]."""
 
 
 def money(value: float, digits: int = 3) -> str:
@@ -56,8 +60,8 @@ def trimmed(value: float, digits: int = 3) -> str:
 def figure_in_words(value: float, unit: str, digits: int = 3) -> str:
     """A figure with its unit in short form.
 
-    >>> figure_in_words(2048, "GPU"), figure_in_words(0.39, "1"), figure_in_words(6e6, "USD")
-    ('2,048 GPUs', '39%', '$6M')
+    >>> figure_in_words(2048, "GPU"), figure_in_words(0.39, "1"), figure_in_words(6e6, "USD"), figure_in_words(433_196, "kWh")
+    ('2,048 GPUs', '39%', '$6M', '433.2 MWh')
     """
     if unit.startswith("USD"):
         return money(value, digits) + (" a year" if unit.endswith("year") else "")
@@ -65,6 +69,8 @@ def figure_in_words(value: float, unit: str, digits: int = 3) -> str:
         return f"{100 * value:.{digits}g}%"
     if unit == "times":
         return f"{trimmed(value, digits)} times"
+    if unit == "kWh" and value >= MEGAWATT_HOURS_FROM:
+        return f"{trimmed(value / 1e6, 4)} GWh" if value >= 1e6 else f"{trimmed(value / 1e3, 4)} MWh"
     count = f"{value:,.0f}" if value == round(value) and value < 1e6 else trimmed(value, 4)
     return f"{count} {UNIT_WORDS.get(unit, unit)}".rstrip()
 

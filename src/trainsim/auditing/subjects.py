@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -32,6 +33,8 @@ MISSPELT = 0.85
 """Smallest similarity (difflib ratio) of a misspelt name: gpt-4o is not taken for gpt2."""
 HOURS = ("gpu_hours", "busy_gpu_hours", "wall_days")
 COUNTS = ("tokens", "flops", "gpus")
+_SIZED = re.compile(r"(.+)-\d+(?:\.\d+)?[bmt]")
+"""Id of a model that ends in its number of parameters."""
 REFUSED = ("carbon",)
 """Quantities that the library computes but does not judge."""
 
@@ -61,8 +64,12 @@ def with_known_names(claim: Claim) -> Claim:
 def known_name(name: str) -> str:
     """Catalogue id of a subject, ignoring capitals, hyphens and spaces; the name itself if it is unknown.
 
-    >>> known_name("DeepSeek V3"), known_name("Llama 3.1 405B"), known_name("our-model")
-    ('deepseek-v3', 'llama3.1-405b', 'our-model')
+    The number of parameters may be left out if the catalogue has one size of that name.
+
+    >>> known_name("DeepSeek V3"), known_name("Llama 3.1 405B"), known_name("BLOOM"), known_name("our-model")
+    ('deepseek-v3', 'llama3.1-405b', 'bloom-176b', 'our-model')
+    >>> known_name("pythia")
+    'pythia'
     """
     runs, models, disclosures = rows("runs"), rows("models"), rows("disclosures")
     if name in runs or name in models:
@@ -73,7 +80,13 @@ def known_name(name: str) -> str:
         return name
     ids = {_spelt(one): one for one in (*others, *labs, *models, *runs)}
     titles = {_spelt(title(one)): one for one in (*models, *runs)}
-    return ids.get(_spelt(name)) or titles.get(_spelt(name)) or name
+    return ids.get(_spelt(name)) or titles.get(_spelt(name)) or _of_one_size(name, {*models, *runs}) or name
+
+
+def _of_one_size(name: str, ids: Iterable[str]) -> str | None:
+    """The one id that is this name and a number of parameters; None if there are several sizes, or none."""
+    sizes = [one for one in ids if (sized := _SIZED.fullmatch(one)) and _spelt(sized[1]) == _spelt(name)]
+    return sizes[0] if len(sizes) == 1 else None
 
 
 def _spelt(name: str) -> str:

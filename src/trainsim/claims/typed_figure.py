@@ -17,6 +17,8 @@ _BOUNDS: tuple[tuple[Bound, str], ...] = (
 )
 _ABOUT = re.compile(r"(?:about|around|roughly|approximately|approx\.?|some|nearly|almost|circa|ca\.|~|≈)\s*", re.IGNORECASE)
 _RANGE = re.compile(r"\s*(?:\.\.+|…|–|—|\bto\b|(?<=[\dkKMBT%])-(?=[$€£]?\d))\s*")
+_NAMED = re.compile(r"\s+(mfu)$", re.IGNORECASE)
+"""A ratio has no unit: the name of its quantity follows the number, "40% MFU"."""
 _WORDS = re.compile(r"^[$€£]?\s*[\d,._]+(?:[eE][+-]?\d+)?\s*(.*)$")
 
 
@@ -33,6 +35,8 @@ def typed_figure(text: str, quantity: str = "", path: str = "--claim") -> dict[s
 
     >>> typed_figure("at least 30.84M GPU-hours")
     {'quantity': 'gpu_hours', 'value': 30840000.0, 'unit': 'GPU-h', 'bound': 'at least'}
+    >>> typed_figure("46.2% MFU")
+    {'quantity': 'mfu', 'value': 0.462, 'unit': ''}
     >>> typed_figure("$2M to 5M"), typed_figure("35M RMB")
     ({'quantity': 'cost', 'low': 2000000.0, 'high': 5000000.0, 'unit': 'USD'}, {'quantity': 'cost', 'value': 35000000.0, 'unit': 'RMB'})
     """
@@ -40,6 +44,8 @@ def typed_figure(text: str, quantity: str = "", path: str = "--claim") -> dict[s
         raise SpecError("--quantity", quantity, "is not a quantity of a claim", did_you_mean(quantity, DIMENSIONS), "unknown-name")
     rest, bound = _without_bound(text.strip())
     bare = _ABOUT.sub("", rest, count=1) if _ABOUT.match(rest) else rest
+    if not quantity and (named := _NAMED.search(bare)):
+        quantity, bare, rest = named[1].lower(), bare[: named.start()], rest[: len(rest) - len(named[0])]
     kind = quantity or _quantity_of(bare)
     unit = "" if DIMENSIONS[kind] == "1" else DIMENSIONS[kind]
     money = next((code for code in CURRENCIES if code in bare), "") if unit == "USD" else ""

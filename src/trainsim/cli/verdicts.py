@@ -45,6 +45,19 @@ def audited(name: str, claim: ClaimRequest | None, asked: RunRequest | None, as_
         return _judged(name, claim, asked, as_of)
 
 
+def published_subject(asked: RunRequest) -> str:
+    """Id of the published run that a request names without changing it; empty if it describes a run of its own.
+
+    A published run needs no other option: the audit asks for no more inputs than the claimed quantity needs.
+    """
+    from ..auditing.subjects import known_name
+
+    changed = any(getattr(asked, field.name) for field in fields(asked) if field.name not in ("target", "as_of"))
+    if changed or not isinstance(asked.target, str):
+        return ""
+    return known if (known := known_name(asked.target)) in catalog.rows("runs") else ""
+
+
 def _judged(name: str, claim: ClaimRequest | None, asked: RunRequest | None, as_of: str) -> Verdict:
     from ..auditing.audit import audit
 
@@ -54,7 +67,9 @@ def _judged(name: str, claim: ClaimRequest | None, asked: RunRequest | None, as_
         from ..planning.requests import run_of
 
         made = claim_of(claim) if made is None and claim is not None else made
-        subject = None if asked is None else run_of(asked)
+        published = None if asked is None else published_subject(asked)
+        subject = None if asked is None or published else run_of(asked)
+        made = made.replace({"subject": published}) if made is not None and published else made
     assert made is not None
     return audit(made, subject=subject, as_of=as_of or None)
 
