@@ -190,7 +190,7 @@ def _prior_beliefs(name: str, path: str, measured: Collection[str]) -> Beliefs:
     """Log-normal or logit-normal priors of the fields that were not measured; fields that share a constant share its draw."""
     shared: dict[str, list[str]] = {}
     for field, formula in (fitted_fields(name) if name in rows("stacks") else {}).items():
-        if field not in measured and " * " not in formula:  # a field that is a multiple of another field's constant keeps its median
+        if field not in measured and " * " not in formula:  # a multiple of a constant keeps its median
             shared.setdefault(formula, []).append(f"{path}.{field}")
     believed = {}
     for constant, fields in shared.items():

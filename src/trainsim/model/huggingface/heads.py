@@ -44,7 +44,7 @@ def topped(model: Model, c: Config) -> Model:
     Source: transformers 5.24, ``modeling_layers.py`` (GenericForSequenceClassification and its sisters).
     """
     name = _architecture(c)
-    if model.head.weights == "none":  # an image encoder, whose reader has read its head
+    if model.head.weights == "none":  # an image encoder, whose reader sets its head
         return model
     if name is None or _CAUSAL.fullmatch(name) or (name.endswith("ForMaskedLM") and not c.causal):
         _compare(name, c, model.hidden)
