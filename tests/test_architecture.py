@@ -72,7 +72,7 @@ NO_UNIT = {
     ("TowerInput", "pictures"): "as patch_share",
     ("TowerInput", "merged"): "as patch_share",
     ("TowerInput", "seq_len"): "as patch_share",
-    ("Plan", "capacity"): "a setting of a launch, which numbers of saved elements are cached by: never a draw",
+    ("Plan", "capacity_factor"): "a setting of a launch, which numbers of saved elements are cached by: never a draw",
     ("Phase", "images"): "a model is made for each number of images: as patch_share",
 }
 """Plain float fields that carry no unit, each with the reason."""

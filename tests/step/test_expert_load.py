@@ -44,21 +44,21 @@ def line(part: str, imbalance: float = 1.0, **plan: Any) -> float:
 def test_a_capacity_cuts_the_load_of_the_busiest_rank(capacity: float, imbalance: float) -> None:
     """The load is the smaller of both: a capacity above the imbalance drops nothing."""
     load = min(imbalance, capacity)
-    assert seconds(imbalance, capacity=capacity) == (seconds(load) if load >= 1.0 else seconds(capacity=load))
-    assert seconds(imbalance, capacity=capacity) <= seconds(imbalance)
+    assert seconds(imbalance, capacity_factor=capacity) == (seconds(load) if load >= 1.0 else seconds(capacity_factor=load))
+    assert seconds(imbalance, capacity_factor=capacity) <= seconds(imbalance)
 
 
 @given(capacity=CAPACITIES, more=st.floats(1.01, 2.0), imbalance=st.floats(1.0, 4.0))
 @settings(max_examples=12, deadline=None)
 def test_padded_experts_cost_their_capacity_whatever_the_router_does(capacity: float, more: float, imbalance: float) -> None:
-    padded: dict[str, Any] = {"capacity": capacity, "capacity_padding": "on"}
+    padded: dict[str, Any] = {"capacity_factor": capacity, "capacity_padding": "on"}
     assert seconds(imbalance, **padded) == seconds(1.0, **padded)
-    assert seconds(**padded) < seconds(**padded | {"capacity": capacity * more})
+    assert seconds(**padded) < seconds(**padded | {"capacity_factor": capacity * more})
 
 
 def test_exchanges_grow_with_the_padded_capacity_and_not_their_latency() -> None:
     """The bytes are proportional to the capacity, so that equal steps of it add equal times."""
-    each = [line("exchange.ep", capacity=c, capacity_padding="on", overlap=()) for c in (1.0, 2.0, 3.0)]
+    each = [line("exchange.ep", capacity_factor=c, capacity_padding="on", overlap=()) for c in (1.0, 2.0, 3.0)]
     assert each[2] - each[1] == pytest.approx(each[1] - each[0], rel=1e-9)
     assert each[1] < 2.0 * each[0]
 
@@ -84,8 +84,10 @@ def test_chance_evens_out_over_more_tokens_and_needs_several_ranks() -> None:
 @given(capacity=st.floats(0.5, 3.0))
 @settings(max_examples=12, deadline=None)
 def test_a_capacity_cuts_the_load_of_a_learned_router(capacity: float) -> None:
-    assert seconds(routing="learned", capacity=capacity) == min(seconds(routing="learned"), seconds(imbalance=4.0, capacity=capacity))
-    padded: dict[str, Any] = {"capacity": capacity, "capacity_padding": "on"}
+    assert seconds(routing="learned", capacity_factor=capacity) == min(
+        seconds(routing="learned"), seconds(imbalance=4.0, capacity_factor=capacity)
+    )
+    padded: dict[str, Any] = {"capacity_factor": capacity, "capacity_padding": "on"}
     assert seconds(routing="learned", **padded) == seconds(**padded)
 
 
@@ -101,8 +103,8 @@ def test_padding_saves_the_wait_for_token_counts() -> None:
     """At a capacity of 1 and a balanced router padded experts do the same work as others, and the host knows their sizes."""
     stack = RUN.efficiency.stack.replace({"routing_wait": 0.0})  # type: ignore[union-attr]
     without_wait = float(ts.step_time(RUN.replace({"efficiency.stack": stack})).total)
-    assert seconds(capacity=1.0, capacity_padding="on") == pytest.approx(without_wait, rel=1e-12)
-    assert seconds(capacity=1.0) == seconds()
+    assert seconds(capacity_factor=1.0, capacity_padding="on") == pytest.approx(without_wait, rel=1e-12)
+    assert seconds(capacity_factor=1.0) == seconds()
 
 
 @given(capacity=CAPACITIES)
@@ -113,18 +115,18 @@ def test_saved_activations_of_experts_grow_with_their_rows(capacity: float) -> N
     def saved(**plan: Any) -> float:
         return float(ts.memory(with_plan(**plan)).part("activations").total)
 
-    slope = saved(capacity=2.0, capacity_padding="on") - saved()
+    slope = saved(capacity_factor=2.0, capacity_padding="on") - saved()
     assert slope > 0
-    assert saved(capacity=capacity, capacity_padding="on") == pytest.approx(saved() + slope * (capacity - 1.0), rel=1e-9)
-    assert saved(capacity=capacity) == pytest.approx(saved() + slope * (min(capacity, 1.0) - 1.0), rel=1e-9)
+    assert saved(capacity_factor=capacity, capacity_padding="on") == pytest.approx(saved() + slope * (capacity - 1.0), rel=1e-9)
+    assert saved(capacity_factor=capacity) == pytest.approx(saved() + slope * (min(capacity, 1.0) - 1.0), rel=1e-9)
 
 
 @pytest.mark.parametrize(
     ("plan", "path"),
     [
         ({"capacity_padding": "on"}, "capacity_padding"),
-        ({"capacity": 1.0, "capacity_padding": "on", "dispatcher": "fused"}, "capacity_padding"),
-        ({"capacity": 0.0}, "capacity"),
+        ({"capacity_factor": 1.0, "capacity_padding": "on", "dispatcher": "fused"}, "capacity_padding"),
+        ({"capacity_factor": 0.0}, "capacity_factor"),
     ],
 )
 def test_impossible_capacities_are_refused(plan: dict[str, Any], path: str) -> None:
@@ -133,14 +135,14 @@ def test_impossible_capacities_are_refused(plan: dict[str, Any], path: str) -> N
     assert refused.value.path == path
 
 
-@pytest.mark.parametrize("plan", [{"capacity": 1.0}, {"routing": "random"}])
+@pytest.mark.parametrize("plan", [{"capacity_factor": 1.0}, {"routing": "random"}])
 def test_a_dense_model_has_no_experts_to_load(plan: dict[str, Any]) -> None:
     with pytest.raises(SpecError) as refused:
         ts.step_time(RUN.replace({"model": ts.catalog.model("llama3-8b"), "plan": ts.Plan(**plan)}))
     assert refused.value.path == f"plan.{next(iter(plan))}"
 
 
-@pytest.mark.parametrize("plan", [{}, {"routing": "random"}, {"capacity": 1.25}, {"capacity": 1.0, "capacity_padding": "on"}])
+@pytest.mark.parametrize("plan", [{}, {"routing": "random"}, {"capacity_factor": 1.25}, {"capacity_factor": 1.0, "capacity_padding": "on"}])
 def test_megatron_flags_of_routing_and_capacity_are_read_and_written(plan: dict[str, Any]) -> None:
     written = ts.Plan(ep=8, **plan)
     assert ts.Plan.from_megatron(ts.Plan.to_megatron(written.replace({"loss": "vocab-parallel"}))).replace({"loss": "fused"}) == written
@@ -148,4 +150,4 @@ def test_megatron_flags_of_routing_and_capacity_are_read_and_written(plan: dict[
 
 def test_a_negative_factor_drops_no_token() -> None:
     """Megatron-Bridge's recipes turn dropping off with a factor of -1."""
-    assert ts.Plan.from_megatron("--moe-expert-capacity-factor -1.0").capacity is None
+    assert ts.Plan.from_megatron("--moe-expert-capacity-factor -1.0").capacity_factor is None

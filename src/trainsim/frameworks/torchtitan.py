@@ -290,7 +290,7 @@ def _refuse(plan: Plan) -> None:
         "cp_order": (plan.cp_order != "balanced", "give cp_order='balanced'"),
         "overlap": (plan.overlap is not None, "leave it out"),
         "routing": (plan.routing != "even", "routing='even'"),
-        "capacity": (plan.capacity is not None, "leave it out: its experts drop no token"),
+        "capacity_factor": (plan.capacity_factor is not None, "leave it out: its experts drop no token"),
         "expert_overlap": (plan.expert_overlap != "off", "leave it off"),
         "graphs": (bool(plan.graphs), "leave them out"),
         "attention": (plan.attention != "fused", "give attention='fused'"),

@@ -126,7 +126,7 @@ def _by_kind_cached(
     """Cached on the fields of a plan that matter, so that plans with other degrees share the result."""
     plan = Plan(
         recompute=recompute, recompute_parts=parts, precision=recipe, attention=attention, dropout=dropout, elementwise=elementwise,
-        capacity=expert_load, capacity_padding="on",
+        capacity_factor=expert_load, capacity_padding="on",
     )  # fmt: skip
     return _by_kind(model, plan)
 

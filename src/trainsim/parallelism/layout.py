@@ -86,7 +86,7 @@ class Layout(Degrees):
         graphs: parts of a layer that are captured in CUDA graphs.
         dispatcher: how tokens reach their experts; None for the stack's default.
         routing: whether the loads of experts are even, vary by chance, or also by the spread of a learned router.
-        capacity, capacity_padding: largest load of an expert relative to an even share, infinite if no token is dropped [1]; whether
+        capacity_factor, capacity_padding: largest load of an expert relative to an even share, infinite if no token is dropped [1]; whether
             experts are padded to it.
         expert_overlap: whether expert exchanges run beside the pass of another micro-batch.
         cp_exchange, cp_order: how context-parallel ranks exchange keys and values, and which blocks of a sequence each rank has.
@@ -113,7 +113,7 @@ class Layout(Degrees):
     graphs: frozenset[str] = frozenset()
     dispatcher: Dispatcher | None = None
     routing: Routing = "even"
-    capacity: Num = math.inf
+    capacity_factor: Num = math.inf
     capacity_padding: Switch = "off"
     expert_overlap: Switch = "off"
     cp_exchange: ContextExchange = "ring"
@@ -167,7 +167,7 @@ def _settings(plan: Plan) -> dict[str, Any]:
         "pp": plan.pp, "vpp": plan.vpp, "sequence_split": {"on": float(plan.tp), "off": 1.0}[plan.sequence_parallel],
         "attention": plan.attention, "graphs": frozenset(plan.graphs), "dispatcher": plan.dispatcher, "expert_overlap": plan.expert_overlap,
         "routing": plan.routing,
-        "capacity": math.inf if plan.capacity is None else plan.capacity, "capacity_padding": plan.capacity_padding,
+        "capacity_factor": math.inf if plan.capacity_factor is None else plan.capacity_factor, "capacity_padding": plan.capacity_padding,
         "cp_exchange": plan.cp_exchange, "cp_order": plan.cp_order,
         "overlap": EXCHANGES if plan.overlap is None else frozenset(plan.overlap),
         "stage_layers": plan.stage_layers, "recompute_layers": plan.recompute_layers, "offload": plan.offload,

@@ -56,7 +56,8 @@ class Plan(Spec):
             HybridEP); None for the stack's default.
         routing: loads of the experts: "even"; "random", by chance alone, as under Megatron-LM's forced load balancing; or "learned", by
             chance and by the spread of a learned router, ``Stack.expert_spread``.
-        capacity: largest number of tokens that an expert takes, relative to an even share; it drops the others. None drops no token [1].
+        capacity_factor: largest number of tokens that an expert takes, relative to an even share; it drops the others. None drops no
+            token [1].
         capacity_padding: whether every expert's input is padded to its capacity, so that its size is known before the tokens are routed.
         expert_overlap: whether expert exchanges run beside the pass of another micro-batch; schedules with paired passes always do this.
         cp_exchange: how context-parallel ranks exchange keys and values: around a ring, which overlaps attention; by an all-gather; or by
@@ -101,7 +102,7 @@ class Plan(Spec):
     attention: Literal["fused", "unfused"] = "fused"
     dispatcher: Dispatcher | None = None
     routing: Routing = "even"
-    capacity: Annotated[float, Field(gt=0)] | None = None
+    capacity_factor: Annotated[float, Field(gt=0)] | None = None
     capacity_padding: Switch = "off"
     expert_overlap: Switch = "off"
     cp_exchange: ContextExchange = "ring"
@@ -129,8 +130,10 @@ class Plan(Spec):
         if self.expert_overlap == "on" and not self.pass_order.pass_beside(self.pp):
             rule = f"needs another pass to overlap with, and {self.pass_order.name} on {self.pp} ranks has none"
             raise SpecError("expert_overlap", "on", rule, "give vpp >= 2, or pp=1, or leave it off", "unsupported")
-        if self.capacity_padding == "on" and self.capacity is None:
-            raise SpecError("capacity_padding", "on", "needs a capacity to pad to", "give capacity=1.0, or leave it off", "conflict")
+        if self.capacity_padding == "on" and self.capacity_factor is None:
+            raise SpecError(
+                "capacity_padding", "on", "needs a capacity factor to pad to", "give capacity_factor=1.0, or leave it off", "conflict"
+            )
         if self.capacity_padding == "on" and self.dispatcher == "fused":
             rule = "is not possible with fused dispatchers, which send no padding"
             raise SpecError("capacity_padding", "on", rule, "dispatcher='alltoall'", "unsupported")
@@ -165,16 +168,16 @@ class Plan(Spec):
 
     @property
     def expert_load(self) -> float:
-        """Rows of the experts under a balanced router, relative to those without a capacity: ``min(capacity, 1)``, or what is padded.
+        """Rows of the experts under a balanced router, relative to those without a capacity: ``min(c, 1)``, or ``c`` if padded.
 
         Source: Fedus et al. 2022 (arXiv:2101.03961), section 2.2; Megatron-Core ``moe_utils.get_capacity``.
 
-        >>> Plan(capacity=1.25).expert_load, Plan(capacity=1.25, capacity_padding="on").expert_load
+        >>> Plan(capacity_factor=1.25).expert_load, Plan(capacity_factor=1.25, capacity_padding="on").expert_load
         (1.0, 1.25)
         """
-        if self.capacity is None:
+        if self.capacity_factor is None:
             return 1.0
-        return self.capacity if self.capacity_padding == "on" else min(self.capacity, 1.0)
+        return self.capacity_factor if self.capacity_padding == "on" else min(self.capacity_factor, 1.0)
 
     @property
     def expert_tp_degree(self) -> int:
@@ -205,8 +208,8 @@ def check_plan(plan: Plan, model: Model, gpus: int) -> None:
     if not any(isinstance(block.ffn, MixtureOfExperts) for block in blocks):
         if plan.ep > 1:
             raise SpecError("plan.ep", plan.ep, "needs a model with experts", "set plan.ep=1", "unsupported")
-        if plan.capacity is not None:
-            raise SpecError("plan.capacity", plan.capacity, "needs a model with experts", "leave it out", "unsupported")
+        if plan.capacity_factor is not None:
+            raise SpecError("plan.capacity_factor", plan.capacity_factor, "needs a model with experts", "leave it out", "unsupported")
         if plan.routing != "even":
             raise SpecError("plan.routing", plan.routing, "needs a model with experts", "leave it out", "unsupported")
     if stages > layers and not plan.stage_layers:

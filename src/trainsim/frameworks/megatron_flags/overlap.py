@@ -51,7 +51,7 @@ def written_overlap(plan: Plan) -> list[str]:
     if plan.cp > 1:
         words += ["--cp-comm-type", next(word for word, how in CP_COMM_TYPES.items() if how == plan.cp_exchange)]
     words += ["--moe-router-force-load-balancing"] if plan.routing == "random" else []
-    words += [] if plan.capacity is None else ["--moe-expert-capacity-factor", str(plan.capacity)]
+    words += [] if plan.capacity_factor is None else ["--moe-expert-capacity-factor", str(plan.capacity_factor)]
     words += ["--moe-pad-expert-input-to-capacity"] if plan.capacity_padding == "on" else []
     if plan.offload is not None:
         words += ["--optimizer-cpu-offload", "--optimizer-offload-fraction", str(plan.offload.optimizer)]
@@ -69,7 +69,7 @@ def _capacity(value: Any, flags: NamedValues) -> dict[str, Any]:
     """The capacity of an expert; a negative factor drops no token, as in Megatron-Bridge's recipes."""
     del value
     factor = flags.number("moe-expert-capacity-factor")
-    return {} if factor < 0 else {"capacity": factor}
+    return {} if factor < 0 else {"capacity_factor": factor}
 
 
 def _offload(value: Any, flags: NamedValues) -> dict[str, Any]:
