@@ -89,6 +89,7 @@ def test_a_config_from_standard_input(config: str, capsys: pytest.CaptureFixture
     for command, *flags in (("count",), ("estimate", *FLAGS)):
         from_pipe = json.loads(out_of(capsys, command, piped(config, monkeypatch), *flags, "--json"))
         assert from_pipe == json.loads(out_of(capsys, command, config, *flags, "--json"))
+    assert out_of(capsys, "count", piped(config, monkeypatch)).startswith("model: parameters")
     assert "trainsim count" in out_of(capsys, "check", piped(config, monkeypatch), status=2)
 
 

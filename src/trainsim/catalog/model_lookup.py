@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import CatalogError
+from ..core.reading import STANDARD_INPUT
 from ..model.huggingface.reader import from_hf
 from ..model.transformer import Model
 from .generic_models import generic_model
@@ -50,4 +51,4 @@ def named_model(name: str) -> Model:
 def name_of(model: Model, target: object) -> str:
     """Name for a model given by a file, an id or a size; the name of a file is used only if its model has none."""
     unnamed = model.name in ("", type(model).model_fields["name"].default)
-    return Path(target).name if unnamed and isinstance(target, str) else model.name
+    return Path(target).name if unnamed and isinstance(target, str) and target != STANDARD_INPUT else model.name

@@ -75,4 +75,10 @@ def seconds_of(path: str | Path, tokens_per_gpu: float) -> np.ndarray[tuple[int]
             numbers = reading.read_rows(found, lambda number: to_float(number, "step time", above=0.0))
             return np.array([line.seconds(number, tokens_per_gpu) for number in numbers[WARM_UP:] or numbers], dtype=np.float64)
     known = ", ".join(sorted(line.framework for line in formats))
-    raise SpecError("log", str(path), "contains no step time in a known format", f"give a log of {known}", "too-few-data")
+    raise SpecError(
+        "log",
+        str(path),
+        "contains no step time in a known format",
+        f"give a log of {known}; trainsim's lines are trainsim,step,seconds",
+        "too-few-data",
+    )
