@@ -175,3 +175,10 @@ def test_a_name_may_leave_out_a_size_that_only_one_model_has(name: str) -> None:
 @pytest.mark.parametrize("name", ["pythia", "falcon", "llama3.1"])
 def test_a_name_of_several_sizes_is_not_guessed(name: str) -> None:
     assert ts.audit(ts.Claim("tokens", 1e12, unit="token", subject=name)).number == "CANNOT BE JUDGED"
+
+
+@given(st.floats(0.01, 0.9), st.sampled_from(["", "the final run", "training"]))
+def test_a_ceiling_that_only_a_part_of_the_run_keeps_is_refuted(share: float, words: str) -> None:
+    """Law: "at most x" is false if the run's disclosed figure is above x, even if a phase of the run took less."""
+    claim = ts.Claim("gpu_hours", share * 2.788e6, unit="GPU-h", bound="at most", told_as=words, subject="deepseek-v3")
+    assert ts.audit(claim).number in ("REFUTED", "STRAINED", "IMPOSSIBLE")

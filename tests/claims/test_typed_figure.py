@@ -54,6 +54,7 @@ def test_other_spellings() -> None:
     assert typed_figure("3M GPU days") == {"quantity": "gpu_hours", "value": 72e6, "unit": "GPU-h"}
     assert typed_figure("35M RMB") == {"quantity": "cost", "value": 35e6, "unit": "RMB"}
     assert typed_figure("30 days") == {"quantity": "wall_days", "value": 30.0, "unit": "day"}
+    assert typed_figure("1,920 H100 GPUs") == typed_figure("1920gpus") == {"quantity": "gpus", "value": 1920.0, "unit": "GPU"}
     assert typed_figure("46.2% MFU") == {"quantity": "mfu", "value": 0.462, "unit": ""}
     assert typed_figure("14.8T", "tokens") == {"quantity": "tokens", "value": 14.8e12, "unit": "token"}
     assert typed_figure("2.7e6", "gpu_hours") == {"quantity": "gpu_hours", "value": 2.7e6, "unit": "GPU-h"}

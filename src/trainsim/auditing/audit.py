@@ -80,7 +80,9 @@ def audit(
     if claimed_scope is not None and contents is None and (narrow := narrower(claimed_scope, measure)) is not None:
         contents, basis, of_scope = narrow, claimed_scope.basis, claimed_scope
     stated = Stated(*claim.ends(), claim.bound)
-    asked_for = None if contents is None else measure.relevant(contents)
+    open_ended = claim.bound or claim.low is not None  # a bound that only a part of the run keeps is no bound on the run
+    held = measure.default_contents if contents is None and open_ended else contents
+    asked_for = None if held is None else measure.relevant(held)
     number = judge_number(measure, stated, asked_for, basis, clock)
     scope = judged_scope(measure, contents, basis, of_scope)
     words, readings = _words(measure, stated, scope, claimed_scope, claim, clock, number)

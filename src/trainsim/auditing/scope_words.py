@@ -63,10 +63,10 @@ def words_of(claim: Claim, of_scope: ScopeReading | None) -> ScopeReading | None
 
 
 def narrower(words: ScopeReading, measure: Measure) -> Contents | None:
-    """Contents that a claim's words name, if they name one set and leave out a part of the measure's default; None otherwise.
+    """Contents that a claim's words name, if they name one set that is not more than the measure's default; None otherwise.
 
     A claim that states no scope is about no more than its words name: "post-training" is not judged as the whole final run.
     """
-    if not words.understood or len(words.readings) > 1 or measure.relevant(words.readings[0]) >= measure.default_contents:
+    if not words.understood or len(words.readings) > 1 or measure.relevant(words.readings[0]) > measure.default_contents:
         return None
     return words.readings[0]

@@ -216,9 +216,14 @@ def _energy_factor(suffix: str, unit: str) -> float | None:
     return None if unit != "kWh" or found is None else _PREFIX[found[1] if len(found[1]) < 2 else found[1][0].upper()] / 1e3
 
 
-_CHIP = r"(?:GPU|TPU|[A-Z]{1,3}\d{1,4}\w*)"
+_CHIP = r"(?:GPU|gpu|TPU|[A-Z]{1,3}\d{1,4}\w*)"
 _NOUNS: Mapping[str, str] = MappingProxyType(
-    {"token": r"tok(?:en)?s?", "parameter": r"param(?:eter)?s", "sequence": r"seq(?:uence)?s?", "GPU": rf"(?:{_CHIP}s?|accelerators|chips)"}
+    {
+        "token": r"tok(?:en)?s?",
+        "parameter": r"param(?:eter)?s",
+        "sequence": r"seq(?:uence)?s?",
+        "GPU": rf"(?:{_CHIP}s?(?:[- ]GPUs?)?|accelerators|chips)",
+    }
     | {"GPU-h": rf"{_CHIP}(?:[- ]GPU)?[- ]?(?:hours?|hrs?|h)", "GPU-day": rf"{_CHIP}(?:[- ]GPU)?[- ]?days?"}
 )
 """Unit of a count → pattern of the nouns that may follow its number."""
