@@ -52,6 +52,19 @@ def test_axe_finds_nothing_serious(browser: Any, pages: dict[str, Path], name: s
     assert axe_finds(page) == []
 
 
+def test_a_phone_shows_whole_pictures_with_their_finding_in_readable_letters(browser: Any, pages: dict[str, Path]) -> None:
+    page, _ = opened(browser, pages["verdict"], "phone")
+    overflow = "[...document.querySelectorAll('figure')].map(f => f.scrollWidth - f.clientWidth)"
+    letters = "parseFloat(getComputedStyle(document.querySelector('figcaption strong')).fontSize)"
+    assert max(page.evaluate(overflow)) <= 0
+    assert page.is_visible("figcaption strong")
+    assert page.evaluate(letters) >= 14
+    page.focus("figcaption input")
+    page.keyboard.press("Space")
+    assert min(page.evaluate(overflow)) > 0, "the enlarged picture scrolls within its figure"
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
 def test_the_panel_is_the_estimate_at_fifty_settings(browser: Any, pages: dict[str, Path]) -> None:
     page, said = opened(browser, pages["run"], "desktop")
     found, rng = what_if(v3()), np.random.default_rng(7)

@@ -170,9 +170,15 @@ def notes_list(notes: tuple[str, ...]) -> str:
 
 
 def picture_figure(picture: Picture, number: int) -> str:
-    """A picture in both themes; the page shows the reader's, print is light."""
+    """A picture in both themes; the page shows the reader's, print is light. A phone also shows its finding and its description as text,
+    since the picture's own letters are small there until the reader enlarges it.
+    """
     drawn = {name: _own_ids(drawing_of(picture, theme).svg, f"p{number}{name[0]}") for name, theme in THEMES.items()}
-    return '<figure tabindex="0">' + "".join(f'<div class="{name}">{svg}</div>' for name, svg in drawn.items()) + "</figure>"
+    words = f"<strong>{escape(picture.title)}</strong>{escape(picture.subtitle)}"
+    caption = f"<p>{words}</p><details><summary>The picture in words</summary><p>{escape(picture.alt)}</p></details>"
+    larger = f'<label for="larger-{number}"><input type="checkbox" id="larger-{number}"> Enlarge the picture</label>'
+    shown = "".join(f'<div class="{name}">{svg}</div>' for name, svg in drawn.items())
+    return f'<figure tabindex="0"><figcaption>{caption}{larger}</figcaption>{shown}</figure>'
 
 
 def _own_ids(svg: str, mark: str) -> str:
