@@ -106,6 +106,7 @@ SAMPLES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "a difference": (lambda: ts.compare(v3(), v3().replace({"price.usd_per_gpu_hour": 3.0}), GOODPUT, n=1 << 12), {}),
     "shares of the variance": (lambda: ts.sensitivity(v3(), BELIEFS), {}),
     "a tornado": (lambda: ts.tornado(v3(), BELIEFS), {}),
+    "value of disclosure": (lambda: ts.disclosure(v3(), BELIEFS), {}),
     "what must be true": (lambda: ts.what_must_be_true(ts.catalog.claim(SIX), v3(), BELIEFS), {}),
     "hindcasts": (backtest, {}),
     "measured steps": (steps, {}),
