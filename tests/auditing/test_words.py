@@ -182,3 +182,13 @@ def test_a_ceiling_that_only_a_part_of_the_run_keeps_is_refuted(share: float, wo
     """Law: "at most x" is false if the run's disclosed figure is above x, even if a phase of the run took less."""
     claim = ts.Claim("gpu_hours", share * 2.788e6, unit="GPU-h", bound="at most", told_as=words, subject="deepseek-v3")
     assert ts.audit(claim).number in ("REFUTED", "STRAINED", "IMPOSSIBLE")
+
+
+@pytest.mark.parametrize("words", ["what DeepSeek spent in total", "DeepSeek's spending"])
+def test_the_name_of_a_lab_alone_may_mean_the_whole_lab(words: str) -> None:
+    assert [sorted(reading)[:1] for reading in ts.read_scope(words).readings[1:]] == [["company"]]
+
+
+@pytest.mark.parametrize("words", ["what V3 cost DeepSeek", "what Llama 3.1 cost"])
+def test_the_name_of_a_model_means_the_model(words: str) -> None:
+    assert [reading & {"company", "people"} for reading in ts.read_scope(words).readings] == [{"people"}]

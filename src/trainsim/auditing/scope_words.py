@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..catalog.phrases import names, phrases
+from ..catalog.phrases import labs, names, phrases
 from ..claims.claim import Claim
 from ..claims.scope import CONTENTS, GROUPS, Basis, Scope
 from ..claims.scope_parser import Contents, ScopeReading, parse_scope
@@ -28,7 +28,7 @@ def read_scope(words: str) -> ScopeReading:
     >>> read_scope("flurble compute").unread
     ('flurble',)
     """
-    return parse_scope(words, phrases(), names)
+    return parse_scope(words, phrases(), names, labs)
 
 
 def scope_of(claim: Claim) -> tuple[Contents | None, Basis | None, ScopeReading | None]:

@@ -49,3 +49,14 @@ def names() -> frozenset[str]:
     words = {stem(token) for text in texts for token in tokenize(text)}
     parts = {part for key in phrases() for part in key}
     return frozenset(w for w in words if w not in parts and len(w) > 1)
+
+
+@lru_cache(maxsize=1)
+def labs() -> frozenset[str]:
+    """Word stems of the names of labs.
+
+    >>> "deepseek" in labs(), "bloom" in labs()
+    (True, False)
+    """
+    texts = [str(row.get("org", "")) for row in rows("runs").values()] + [str(row.get("lab", "")) for row in rows("fleets").values()]
+    return frozenset(stem(token) for text in texts for token in tokenize(text))

@@ -110,7 +110,7 @@ class _Group:
 
     operator: Operator
     phrases: list[tuple[str, Phrase]] = field(default_factory=list)
-    names: int = 0
+    names: list[str] = field(default_factory=list)
     listed: bool = False
     clause: int = 0
     explicit: bool = False
@@ -141,7 +141,12 @@ def tokenize(words: str) -> list[str]:
     return [word for word in _TOKEN.findall(plain) if word != "-"]
 
 
-def parse_scope(words: str, phrases: Mapping[tuple[str, ...], Phrase], names: Callable[[], Collection[str]] = frozenset) -> ScopeReading:
+def parse_scope(
+    words: str,
+    phrases: Mapping[tuple[str, ...], Phrase],
+    names: Callable[[], Collection[str]] = frozenset,
+    labs: Callable[[], Collection[str]] = frozenset,
+) -> ScopeReading:
     """Parse words into the scopes they may mean.
 
     The longest known phrase is matched at every position. Neighbouring phrases form a group, whose most specific phrase counts;
@@ -152,6 +157,7 @@ def parse_scope(words: str, phrases: Mapping[tuple[str, ...], Phrase], names: Ca
         words: the words around a figure.
         phrases: stems of a phrase → its meaning.
         names: returns the stems of names of models, runs and labs; called only for a word that is in no phrase.
+        labs: returns the stems of names of labs; called only if no phrase names any contents.
 
     Returns:
         the readings; a word that is neither a phrase, a function word nor a name makes the text not understood.
@@ -162,6 +168,9 @@ def parse_scope(words: str, phrases: Mapping[tuple[str, ...], Phrase], names: Ca
     """
     groups, matched, unread = _split_into_groups(tokenize(words), phrases, names)
     readings, excluded, conflicts = _combine_groups(groups)
+    if not readings and not excluded and (named := [name for group in groups for name in group.names]):
+        of_lab = (frozenset({"company"}),) if all(stem(name) in labs() for name in named) else ()
+        readings = (frozenset(MODEL), *of_lab)  # a name without a phrase means the whole model, a lab's name perhaps the whole lab
     unread += [] if unread else conflicts
     bases = {p.basis for p in matched if p.basis is not None}
     kinds = {p.kind for p in matched if p.kind is not None and p.rank == "neutral"} or {p.kind for p in matched if p.kind is not None}
@@ -198,7 +207,7 @@ def _split_into_groups(
                 if item.phrase.readings:
                     groups[-1].phrases.append((item.words, item.phrase))
             case "name":
-                groups[-1].names += 1
+                groups[-1].names.append(item.words)
             case "after":
                 _apply_trailing_operator(groups, item.words)
                 groups.append(_Group("include"))
@@ -300,8 +309,6 @@ def _combine_groups(groups: Sequence[_Group]) -> tuple[tuple[Contents, ...], Con
             readings = [a | b for a, b in product(readings, named)]
     if listed:
         readings = [listed | frozenset(FINAL_RUN), *([r | listed for r in readings] if everything else [])]
-    if readings == [frozenset()] and not excluded and any(g.names for g in groups):
-        readings = [frozenset(MODEL)]  # a name without a phrase means the whole model
     return tuple(dict.fromkeys(r for r in readings if r)), excluded, conflicts
 
 
