@@ -42,7 +42,7 @@ EXEMPT = {
     "step.host.attention_kernel": "gives a word",
     "step.offload.host_of": "gives the host that a cluster has",
     "run.memory.fits": "judges the fullest rank of a ledger",
-    "run.memory.memory_notes": "writes a text",
+    "run.memory_notes.memory_notes": "writes a text",
     "cluster.profile.fit_stack": "fits one stack to what one card measured, by least squares: its answer is one point",
     "calibration.update.": "lays its own draws over a run",
     "calibration.trace_update.": "fits a stack to one trace: its answer is one point",

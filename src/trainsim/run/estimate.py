@@ -234,7 +234,7 @@ class Estimate(Answer):
 
     def summary(self) -> Summary:
         """Cost, hours, days and utilisation, hours by phase, and all inputs with their sources."""
-        from .memory import memory_notes  # imported here because hours and cost do not need it
+        from .memory_notes import memory_notes  # imported here because hours and cost do not need it
 
         run, sources = self.run, self.sources()
         dollars = [] if run.price is None else [AnswerRow("cost", "cost", self.cost.total, "USD")]

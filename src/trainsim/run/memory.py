@@ -6,13 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..core.spec import holds_draws
 from ..gpu_memory.fit import Fit, spread_for
 from ..gpu_memory.peak import memory_by_rank
 from ..gpu_memory.rank_memory import RankMemory
-from ..gpu_memory.weights import least_model_state
 from ..parallelism.layout import degrees_of
-from ..parallelism.plan import Plan
 from .inputs import inputs_of
 from .nearest import nearest_layouts
 from .run import Run
@@ -65,25 +62,3 @@ def fits(run: Run, phase: str | None = None) -> Fit:
     found = inputs_of(run, phase, "to lay the run out")
     fit = memory(run, phase).fit
     return fit if fit.word == "fits" else replace(fit, nearest=nearest_layouts(found))
-
-
-def memory_notes(run: Run) -> list[str]:
-    """Phases that fit in no layout, in words: weights, gradients and optimizer states alone exceed the memory of all accelerators.
-
-    >>> import trainsim as ts
-    >>> memory_notes(ts.quick("llama3.1-405b", chip="h100", gpus=8, tokens=1e12))[0].partition(":")[0]
-    'phases.pretrain does not fit'
-    >>> memory_notes(ts.catalog.run("llama3.1-405b"))
-    []
-    """
-    notes = []
-    for phase in run.phases:
-        cluster, plan = phase.cluster or run.cluster, phase.plan or run.plan or Plan()
-        if holds_draws((cluster, plan)) or cluster.chip.memory is None:
-            continue
-        least, room = float(least_model_state(phase.model_of(run.model), plan, cluster.gpus)), float(cluster.chip.memory)
-        if least > room:
-            notes.append(
-                f"phases.{phase.name} does not fit: model states need {least / 1e9:,.0f} GB of {room / 1e9:.0f} on each GPU (see memory)"
-            )
-    return notes
