@@ -227,13 +227,27 @@ def test_a_search_reports_its_progress() -> None:
     ts.search_plans(small(), space={"schedule": "1f1b", "cp": 1}, progress=lambda done, total: calls.append((done, total)))
     assert len(calls) > 3
     assert len({total for _, total in calls}) == 1
-    assert [done for done, _ in calls] == sorted({done for done, _ in calls})
+    assert [done for done, _ in calls] == sorted(done for done, _ in calls)
     assert calls[-1][0] == calls[-1][1]
     doubted: list[tuple[int, int]] = []
     doubt = ts.Beliefs({"efficiency.stack.factor": ts.ci90(0.8, 1.2)})
     ts.search_plans(small(), space={"schedule": "1f1b", "tp": 1, "pp": 1, "cp": 1}, beliefs=doubt,
                     progress=lambda done, total: doubted.append((done, total)))  # fmt: skip
     assert doubted[-1][0] == doubted[-1][1]
+
+
+def test_a_search_can_be_stopped_while_it_ranks() -> None:
+    class Stop(BaseException): ...
+
+    totals: list[int] = []
+
+    def stop_in_the_ranking(done: int, total: int) -> None:
+        totals.append(total)
+        if done == total - 1 and totals.count(total) > done:
+            raise Stop
+
+    with pytest.raises(Stop):
+        ts.search_plans(small(), space={"schedule": "1f1b"}, progress=stop_in_the_ranking)
 
 
 def test_the_front_is_computed_on_first_access() -> None:

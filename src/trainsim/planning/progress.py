@@ -38,6 +38,11 @@ class Reports:
         self._groups = groups
         self._report(done)
 
+    def working(self) -> None:
+        """Report the same number again, so that a function that raises stops work of unknown length."""
+        if self._progress is not None:
+            self._progress(self._last, self._groups + self._ranked)
+
     def each(self, layouts: Iterable[T]) -> Iterator[T]:
         """The same layouts; each is reported as done when the next one is requested."""
         for i, one in enumerate(layouts, 1):

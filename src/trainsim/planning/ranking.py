@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,10 +28,12 @@ class Ranking:
     Args:
         layouts: the layouts.
         rates: objective per second of a step, shape ``(n,)``: 1 when ranking by time, dollars when ranking by cost [1 or USD/s].
+        working: called often during the ranking, so that a progress function can stop it by raising.
     """
 
     layouts: CandidateLayouts
     rates: Array
+    working: Callable[[], None] = lambda: None
     least: Array = field(init=False)
     seconds: Array = field(init=False)
     tightened: Mask = field(init=False)
@@ -106,10 +109,12 @@ class Ranking:
         """Tighten the bounds of some layouts to their step time without the pipeline bubble."""
         new = layouts[~self.tightened[layouts]]
         for at, step in self.layouts.steps(new):
+            self.working()
             self.least[at] = np.maximum(self.least[at], step.lower_bound * (1.0 - ROUNDING))
         self.tightened[new] = True
 
     def _time(self, layouts: Index) -> None:
+        self.working()
         self.seconds[layouts] = self.layouts.seconds_of(layouts)
 
 

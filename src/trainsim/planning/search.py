@@ -215,7 +215,8 @@ def search_plans(
         space: field of a plan → value or values to try, to restrict the search: ``{"tp": (1, 2, 4, 8), "recompute": "none"}``.
         top: number of layouts to rank.
         seed: seed of the draws.
-        progress: called with the number of finished parts of the search and the total, such as ``ts.progress_bar``.
+        progress: called with the number of finished parts of the search and the total, such as ``ts.progress_bar``; repeats a
+            number while layouts are timed. An exception that it raises stops the search.
 
     Returns:
         the ranked layouts, the Pareto front of step time, memory and accelerators, and the number of layouts rejected by each rule.
@@ -257,7 +258,7 @@ def search_plans(
     if by == "cost" and None in dollars.values():
         raise EstimateError("cost", None, "needs the run's price and reliability and the phase's tokens", "give all three, or by='time'")
     rates = np.array([dollars[n] if by == "cost" else 1.0 for n in sizes], dtype=np.float64)[np.searchsorted(sizes, tried.layouts.gpus)]
-    order = Ranking(tried.layouts, rates)
+    order = Ranking(tried.layouts, rates, reports.working)
     make = partial(_ranked, order, dollars)
     simulated = 0
     if beliefs is None:
