@@ -192,3 +192,11 @@ def test_the_name_of_a_lab_alone_may_mean_the_whole_lab(words: str) -> None:
 @pytest.mark.parametrize("words", ["what V3 cost DeepSeek", "what Llama 3.1 cost"])
 def test_the_name_of_a_model_means_the_model(words: str) -> None:
     assert [reading & {"company", "people"} for reading in ts.read_scope(words).readings] == [{"people"}]
+
+
+@pytest.mark.parametrize(("subject", "hours"), [("llama3.1-405b", 39.3e6), ("llama3.1-70b", 39.3e6), ("llama4-maverick", 7.38e6)])
+def test_the_hours_of_a_family_are_not_those_of_one_model(subject: str, hours: float) -> None:
+    """Sources: the model cards of Llama 3.1 and Llama 4 give these totals."""
+    verdict = ts.audit(ts.Claim("gpu_hours", hours, unit="GPU-h", subject=subject))
+    assert verdict.number == "REFUTED"
+    assert any(check.name == "elsewhere" for check in verdict.checks)
