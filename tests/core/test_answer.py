@@ -121,7 +121,7 @@ SAMPLES: dict[str, Callable[[], Any]] = {
     "Diagnosis": lambda: ts.diagnose(modelled(), step_time=3.0),
     "Calibrated": lambda: ts.calibrate([2.1, 2.2], modelled()),
     "Verdict": lambda: ts.audit(ts.catalog.claim("deepseek-v3-6m")),
-    "Backtest": lambda: ts.hindcasts(["llama3.1-405b", "llama2-70b"]),
+    "Backtest": lambda: ts.hindcasts(["llama3.1-405b", "deepseek-v3"]),
     "StepBacktest": step_backtest,
     "ReinforcementBacktest": lambda: ReinforcementBacktest((predicted_hours("recipe-r1", n=256),)),
     "RentBacktest": rent_backtest,
