@@ -77,6 +77,12 @@ class Sizes:
     latent: bool
 
 
+ROTATIONS = (
+    {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5},
+    {"rope_type": "linear", "rope_theta": 1e4, "factor": 2.0},
+    {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 32},
+)
+"""Rotations of positions, which change neither parameters nor FLOPs."""
 Value = Any | Callable[[Sizes, random.Random, Any], Any]
 MAPPED: dict[str, Value] = {
     **dict.fromkeys(["hidden_size", "d_model", "n_embd", "emb_dim"], lambda s, *_: s.hidden),
@@ -93,7 +99,8 @@ MAPPED: dict[str, Value] = {
     **dict.fromkeys(["num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"], lambda s, *_: s.experts),
     **dict.fromkeys(["num_experts_per_tok", "moe_k", "moe_topk", "num_experts_per_token"], lambda s, *_: s.top_k),
     **dict.fromkeys(
-        ("sliding_window", "attention_window_size", "window_size", "attention_chunk_size"), lambda _, rng, d: rng.choice((5, d and 5))
+        ("sliding_window", "attention_window_size", "window_size", "attention_chunk_size"),
+        lambda _, rng, d: rng.choice((5, 9, d and 5)),
     ),
     "n_inner": lambda _, rng, __: rng.choice((None, 80)),
     "ffn_hidden_size": lambda _, rng, __: rng.choice((None, 80)),
@@ -104,6 +111,12 @@ MAPPED: dict[str, Value] = {
     **dict.fromkeys(("attn_layer_indices", "full_attn_idxs"), lambda s, rng, _: rng.choice((None, sorted(rng.sample(range(s.layers), 2))))),
     "num_nextn_predict_layers": lambda _, rng, d: rng.choice((0, d)),
     "num_mtp_layers": lambda _, rng, d: rng.choice((0, d)),
+    "rope_parameters": lambda _, rng, d: rng.choice((d, *ROTATIONS)),
+    "use_bidirectional_attention": lambda _, rng, d: rng.choice((None, "vision")) if d == "vision" else rng.choice((d, True)),
+    "no_rope_layers": lambda s, rng, _: rng.choice((None, [rng.choice((0, 1)) for _ in range(s.layers)])),
+    "activation_sparsity_pattern": lambda s, rng, _: rng.choice((None, [rng.choice((0.0, 0.95)) for _ in range(s.layers)])),
+    "attention_hidden_size": lambda s, rng, d: rng.choice((d, 2 * s.hidden)),
+    "position_embedding_type": lambda _, rng, d: rng.choice((d, "rope")) if d is None else d,
 }
 """Keys whose values follow from the sizes, or from the class default."""
 SHARED = ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts")
@@ -125,16 +138,16 @@ CHOICES: dict[str, tuple[Any, ...]] = {
         (48, 80, 112),
     ),
     **dict.fromkeys(SHARED, (0, 1, 2)),
-    "n_group": (2,),
-    "topk_group": (2,),
+    "n_group": (1, 2),
+    "topk_group": (1, 2),
     "first_k_dense_replace": (0, 1, 2),
     "num_dense_layers": (0, 1, 2),
     "kv_lora_rank": (16, 24),
     "qk_nope_head_dim": (8, 16),
-    "qk_rope_head_dim": (8,),
+    "qk_rope_head_dim": (4, 8),
     "v_head_dim": (8, 16),
     "index_topk": (7, 12),
-    "index_head_dim": (16,),
+    "index_head_dim": (16, 24),
     "index_n_heads": (4, 2),
     "hc_mult": (2, 3, 4),
     "altup_num_inputs": (2, 4),
@@ -155,11 +168,11 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     ),
     **dict.fromkeys(("max_position_embeddings", "n_positions", "max_target_positions"), (64, 80)),
     "linear_num_key_heads": (2, 4),
-    "linear_num_value_heads": (4,),
+    "linear_num_value_heads": (4, 8),
     "linear_key_head_dim": (8, 16),
     "linear_value_head_dim": (8, 16),
     **dict.fromkeys(["linear_conv_kernel_dim", "mamba_d_conv", "conv_kernel", "conv_L_cache"], (3, 4)),
-    "rotary_dim": (8,),
+    "rotary_dim": (4, 8),
     **dict.fromkeys(["mamba_chunk_size", "chunk_size", "block_size"], (16, 32)),
     **dict.fromkeys(["mamba_d_state", "ssm_state_size", "state_size"], (12, 16)),
     **dict.fromkeys(["mamba_n_heads", "mamba_num_heads", "linear_num_heads"], (4, 8)),
@@ -193,7 +206,6 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "expert_selection_fn": ("softmax", "sigmoid"),
     "num_codebooks": (4, 8),
     "task_type_vocab_size": (1, 3),
-    "output_vocab_size": (None, 97),
     "output_embedding_size": (48, 64),
     "cross_attention_hidden_size": (None, 80),
     "hidden_act": ("silu", "relu2"),
@@ -206,7 +218,7 @@ ACTIVATION = re.compile(r"(^|_)(act|activation|act_fn|activation_fn|activation_f
 """Names of keys that name an activation function."""
 SOFT_CAP = re.compile(r"soft_?cap|clip")
 """Names of keys that may bound logits or activations."""
-CLOSED = ("add_cross_attention", "use_prompt", "enable_moe_block", "use_bidirectional_attention")
+CLOSED = ("add_cross_attention", "use_prompt", "enable_moe_block")
 """Switches that turn a class into one that is refused by name."""
 
 
@@ -228,6 +240,8 @@ def draw(kind: str, rng: random.Random) -> dict[str, Any]:
             made[name] = rng.choice((True, False))
         elif isinstance(default, float) and "layerdrop" not in name:
             made[name] = rng.choice((default, default / 2 or 0.1))
+        elif isinstance(default, int) and not name.endswith("_token_id"):
+            made[name] = rng.choice((default, default // 2 or default + 1))
         elif isinstance(default, str) and ACTIVATION.search(name):
             made[name] = rng.choice((default, "gelu", "silu"))
         elif default is None and SOFT_CAP.search(name):
@@ -280,6 +294,10 @@ def _fitted(kind: str, made: dict[str, Any], fields: Mapping[str, Any], sizes: S
             made["num_key_value_heads"] = rng.choice((None, sizes.heads))
         case "marian":
             made["decoder_vocab_size"] = rng.choice((None, made["vocab_size"]))
+        case "gemma" | "gemma2":  # with the flag, eager attention is causal and SDPA is not
+            made["use_bidirectional_attention"] = None
+        case "apertus1p5_text":  # any other value is refused by name
+            made["output_vocab_size"] = None
         case "helium":
             made["head_dim"] = made["hidden_size"] // made["num_attention_heads"]
         case "mimo_v2_flash":
