@@ -219,6 +219,8 @@ def nemotron_h(c: Config) -> Model:
     if "mlp" in types:
         mlp = PlainMLP(width=c.size("intermediate_size"), bias="both" if bias else "none")
         blocks["mlp"] = ("mlp", Block(attention=NoMixer(), ffn=mlp, norms=("ffn",)))
+    else:
+        c.ignore("intermediate_size")
     if "moe" in types:
         blocks["moe"] = ("moe", Block(attention=NoMixer(), ffn=_latent_experts(c, bias=bias), norms=("ffn",)))
     else:
@@ -245,7 +247,7 @@ def _layers_of_one_part(c: Config) -> list[str]:
 
 def _latent_experts(c: Config, *, bias: bool) -> MixtureOfExperts:
     number, top_k = experts(c, "n_routed_experts", "num_local_experts")
-    c.ignore("n_shared_experts", "intermediate_size")  # the class has one shared expert of the given width, whatever number the file gives
+    c.ignore("n_shared_experts")  # the class has one shared expert of the given width, whatever number the file gives
     given: Literal["both", "none"] = "both" if bias else "none"
     return MixtureOfExperts(
         experts=number,
