@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import trainsim as ts
-from trainsim.app.jobs import Report
+from trainsim.app.jobs import Report, Stopped
 from trainsim.app.question import Question
 from trainsim.app.server import make_app
 
@@ -168,6 +168,33 @@ def test_long_work_shows_progress_and_stops(browser: Any, slow: str, by: str) ->
     assert page.text_content("h1") == "Stopped"
     assert page.input_value("#model") == "7B"
     assert said == []
+
+
+def many_layouts(asked: Question, _folder: Path | None, report: Report) -> None:
+    run = ts.quick(asked.model, chip=asked.chip, gpus=int(asked.gpus), tokens=asked.tokens)
+    searched = run.replace({"efficiency": ts.Modelled(stack=ts.catalog.stack("mcore-hopper"))})
+    ts.search_plans(searched, progress=lambda done, total: report("searching layouts", done, total))
+    raise AssertionError("the search ended before it was stopped")
+
+
+@pytest.mark.parametrize("part", [0, 1], ids=["filter", "ranking"])
+def test_a_search_ends_within_two_seconds_of_stop(browser: Any, part: int) -> None:
+    pytest.importorskip("flask", reason="the app needs the extra 'app'")
+    asked = Question(model="llama3.1-405b", chip="h100", gpus="16384", tokens="15T")
+    app = make_app(answer=many_layouts)
+    with served(app) as address:
+        page, _ = shown(browser, address, f"/answer?{asked.address}")
+        job = app.extensions["trainsim"].jobs.find(("/answer", asked))
+        assert job is not None
+        deadline = time.monotonic() + PATIENCE / 1000
+        while not job.progress.total or job.progress.done < part * (job.progress.total - 1):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        pressed = time.monotonic()
+        page.click("text=Stop")
+        assert job.finished(10.0)
+        assert time.monotonic() - pressed < 2.0
+        assert isinstance(job.future.exception(), Stopped)
 
 
 def test_another_tab_learns_that_the_work_was_stopped(browser: Any, slow: str) -> None:
