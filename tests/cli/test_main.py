@@ -556,3 +556,14 @@ def test_a_saved_run_has_the_permissions_of_any_file(tmp_path: Path) -> None:
     run.chmod(0o640)
     ts.catalog.run("llama3.1-405b").save(run)
     assert run.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_claim_about_an_unknown_model_says_how_to_describe_its_run(capsys: pytest.CaptureFixture[str]) -> None:
+    said = out_of(capsys, "audit", "--model", "zorblax", "--claim", "5M", status=2)
+    assert said.count("\n") == 1
+    assert {"--model", "--chip", "--gpus", "--tokens"} <= set(re.findall(r"--[a-z]+", said))
+
+
+def test_a_published_run_needs_no_accelerators_for_its_hours(capsys: pytest.CaptureFixture[str]) -> None:
+    claim = ts.Claim("gpu_hours", 5e6, unit="GPU-h", subject="llama4-scout", source="typed")
+    assert out_of(capsys, "audit", "--model", "Llama 4 Scout", "--claim", "5M GPU-hours").strip() == str(ts.audit(claim))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import catalog
+from ..core.errors import CatalogError, did_you_mean
 from .printing import answered, printed
 from .terminal import BAD_INPUT, complain, stop, working
 
@@ -58,6 +59,14 @@ def published_subject(asked: RunRequest) -> str:
     return known if (known := known_name(asked.target)) in catalog.rows("runs") else ""
 
 
+def unknown_model(name: str) -> CatalogError:
+    """The error for a claim about a model that the catalogue lacks: close names, and the options that describe its run."""
+    near = did_you_mean(name, [*catalog.rows("runs"), *catalog.rows("models")], "")
+    meant = f"{near} Else " if near.startswith("did") else ""
+    remedy = f"{meant}describe its run by a config file or a size: --model 70B --chip h100 --gpus 512 --tokens 10T"
+    return CatalogError("--model", name, "is not in the catalogue", remedy, "not-found")
+
+
 def _judged(name: str, claim: ClaimRequest | None, asked: RunRequest | None, as_of: str) -> Verdict:
     from ..auditing.audit import audit
 
@@ -68,7 +77,10 @@ def _judged(name: str, claim: ClaimRequest | None, asked: RunRequest | None, as_
 
         made = claim_of(claim) if made is None and claim is not None else made
         published = None if asked is None else published_subject(asked)
-        subject = None if asked is None or published else run_of(asked)
+        try:
+            subject = None if asked is None or published else run_of(asked)
+        except CatalogError as error:
+            raise error if asked is None or error.path != "catalog.models" else unknown_model(str(asked.target)) from None
         made = made.replace({"subject": published}) if made is not None and published else made
     assert made is not None
     return audit(made, subject=subject, as_of=as_of or None)
@@ -95,7 +107,7 @@ def audited_table(path: str, as_of: str) -> str:
         column ``id`` names claims of the catalogue.
     """
     from ..core import reading
-    from ..core.errors import SpecError, TrainsimError, did_you_mean
+    from ..core.errors import SpecError, TrainsimError
     from ..planning.claim_request import ClaimRequest
     from ..planning.requests import RunRequest
 
