@@ -18,6 +18,7 @@ _OWN = "its layers contain parts that no supported family has"
 UNFIT: dict[str, str] = (
     dict.fromkeys(("glm5_next_text", "mistral_large4_text"), _COMPRESSED)
     | dict.fromkeys(("kimi_k3",), "its layers attend to the outputs of earlier ones, and its experts work on a normed latent stream")
+    | dict.fromkeys(("step3p5",), "each of its layers has a config of its own: windowed layers have their own number of heads")
     | dict.fromkeys(("qwen4_exp", "qwen4_exp_text"), _BLOCKS)
     | dict.fromkeys(("inkling_text", "inkling2_text"), _STREAMS)
     | dict.fromkeys(("axk2",), _GATED_NORM)
