@@ -57,7 +57,7 @@ class ParsedPage(HTMLParser):
         if self._open:
             self.sent[self._open] += data
         if self._strong:
-            self.words[self._figure] = data
+            self.words.setdefault(self._figure, data)  # captions of pictures follow
             self._strong = False
 
     @property

@@ -14,6 +14,7 @@ from trainsim.auditing.comparison import SEVERITY
 from trainsim.auditing.measure import FLEET
 from trainsim.auditing.subjects import REFUSED
 from trainsim.claims.claim import _BASES, _PREFIXES, DIMENSIONS
+from trainsim.claims.typed_figure import typed_figure
 
 Subject = Any
 
@@ -191,6 +192,11 @@ def test_carbon_is_refused_by_name(quantity: str) -> None:
     with pytest.raises(ts.TrainsimError) as caught:
         ts.audit(ts.Claim(quantity, 1.0, unit=DIMENSIONS[quantity], subject="deepseek-v3"))
     assert caught.value.value == quantity
+
+
+@pytest.mark.parametrize("figure", ["8,930 tCO2eq", "11,390 tonnes CO2", "11390 tons of CO2eq", "5 kgCO2e"])
+def test_a_mass_of_carbon_is_read_as_carbon(figure: str) -> None:
+    assert typed_figure(figure)["quantity"] == "carbon"
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -12,12 +12,13 @@ import numpy as np
 
 from ..auditing.audit import audit
 from ..auditing.verdict import Verdict
-from ..core.answer import Answer, written
+from ..core.answer import Answer, AnswerRow, written
 from ..core.errors import EstimateError, TrainsimError, TrainsimWarning
 from ..gpu_memory.fit import Fit
 from ..inference import simulate
 from ..planning.claim_request import claim_of
 from ..planning.default_layout import with_stack
+from ..planning.quick_run import with_batch
 from ..planning.ranked_plan import layout_words
 from ..planning.requests import beliefs_of, run_of
 from ..planning.search import search_plans
@@ -169,9 +170,10 @@ def _main_figures(est: Estimate, drawn: Simulation | None) -> list[MainFigure]:
         value, unit = float(np.asarray(est.quantity(name))), UNITS[name]
         low, _, high = (value,) * 3 if drawn is None else (float(q) for q in drawn.quantile(name, LEVELS))
         certain = bool(np.isclose(low, high, rtol=1e-9))
-        note = "every input was given" if certain else f"90 %: {written(low, unit)} to {written(high, unit)}"
         ends = {} if certain else {"low": low, "high": high}
-        found.append(MainFigure(name, LABELS[name], written(value, unit), value, **ends, note=note))
+        text, _, interval = AnswerRow(name, LABELS[name], value, unit, ends.get("low"), ends.get("high")).text.partition(" (")
+        note = "every input was given" if certain else f"90 %: {interval.removesuffix(')')}"
+        found.append(MainFigure(name, LABELS[name], text, value, **ends, note=note))
     return found
 
 
@@ -187,7 +189,7 @@ def _lay_out(parts: _Parts, run: Run) -> tuple[Run, Fit]:
     """The run in its own layout, or in the fastest that fits; adds the sections of its layout and its memory."""
     planned = run.phases[0].plan or run.plan
     parts.report("searching layouts")
-    modelled = with_stack(run)
+    modelled = with_batch(with_stack(run))
     found = None
     if planned is None:
         found = search_plans(modelled, top=RANKED, progress=lambda done, total: parts.report("searching layouts", done, total))

@@ -56,7 +56,7 @@ def quote_of(verdict: Verdict) -> str:
     """A faithful sentence that says what the figure covers and what it does not."""
     claim = verdict.claim
     if not claim.quantified:
-        return f"“{claim.statement}” {_source_says(verdict)}"
+        return f"It was said: “{claim.statement}” {_source_says(verdict)}"
     fact = None if verdict.found is None else verdict.found.fact
     says = {
         "CONFIRMED": _agreed,

@@ -9,7 +9,7 @@ from ..core.errors import SpecError, did_you_mean
 from ..core.quantities import parse_number
 from .claim import CURRENCIES, DIMENSIONS, Bound
 
-USUAL = ("cost", "gpu_hours", "gpus", "wall_days", "energy", "tokens", "params", "mfu", "flops", "experts", "layers")
+USUAL = ("cost", "gpu_hours", "gpus", "wall_days", "energy", "carbon", "tokens", "params", "mfu", "flops", "experts", "layers")
 """Quantities in the order in which a figure's unit is tried; a number without a unit is a cost in dollars."""
 _BOUNDS: tuple[tuple[Bound, str], ...] = (
     ("at least", r"(?:at least|more than|over|above|no less than|>=?|≥)\s*"),

@@ -113,7 +113,7 @@ class Answer:
 
     if TYPE_CHECKING:
 
-        def plot(self, **options: Any) -> Any:
+        def plot(self, path: Any = None, **options: Any) -> Any:
             """Draw the answer; ``trainsim/__init__.py`` sets this method."""
 
     def __repr__(self) -> str:

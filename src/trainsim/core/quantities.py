@@ -158,7 +158,8 @@ def _factor(suffix: str, unit: str, thousand: float) -> float | None:
     """Factor from a suffix to the field's unit; None if the suffix has another dimension."""
     if not suffix or suffix == unit:
         return 1.0
-    for reader in (_ratio_factor, _size_factor, _rate_factor, _flops_factor, _time_factor, _money_factor, _power_factor, _energy_factor):
+    for reader in (_ratio_factor, _size_factor, _rate_factor, _flops_factor, _time_factor, _money_factor, _power_factor, _energy_factor,
+                   _carbon_factor):  # fmt: skip
         factor = reader(suffix, unit)
         if factor is not None:
             return factor
@@ -216,7 +217,15 @@ def _energy_factor(suffix: str, unit: str) -> float | None:
     return None if unit != "kWh" or found is None else _PREFIX[found[1] if len(found[1]) < 2 else found[1][0].upper()] / 1e3
 
 
-_CHIP = r"(?:GPU|gpu|TPU|[A-Z]{1,3}\d{1,4}\w*)"
+def _carbon_factor(suffix: str, unit: str) -> float | None:
+    """Factor of a mass of carbon dioxide: kg, t, kt and Mt, with or without "eq"."""
+    found = re.fullmatch(r"(?:(k|M)?(t|g)|(tons?|tonnes?))\s*(?:of\s+)?CO[2₂]-?(?:e|eq|equivalents?)?", suffix)
+    if unit != "kgCO2e" or found is None:
+        return None
+    return _PREFIX[found[1] or ""] * (1e-3 if found[2] == "g" else 1e3)
+
+
+_CHIP = r"(?:GPU|gpu|TPU|(?!CO2)[A-Z]{1,3}\d{1,4}\w*)"
 _NOUNS: Mapping[str, str] = MappingProxyType(
     {
         "token": r"tok(?:en)?s?",
