@@ -1,4 +1,4 @@
-"""Question: all inputs of the page, read from an address and written to one."""
+"""Question: all inputs of the page, read from the page's URL and written to one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class InputField:
     """One input of the page.
 
     Args:
-        name: name of the input in the address and in :class:`Question`.
+        name: name of the input in the page's URL and in :class:`Question`.
         label, hint: name of the input and example, for the reader.
         group: heading above the input.
         most: largest length of the text [character].
@@ -95,7 +95,7 @@ class Question:
 
     @property
     def address(self) -> str:
-        """The question as the query of an address, without empty inputs."""
+        """The question as the query of the page's URL, without empty inputs."""
         return urlencode({name: text for name, text in asdict(self).items() if text})
 
     @property
@@ -109,7 +109,7 @@ FIELDS: tuple[InputField, ...] = tuple(InputField(one.name, **one.metadata) for 
 
 
 def read_question(pairs: Iterable[tuple[str, str]]) -> tuple[Question, tuple[TrainsimError, ...]]:
-    """Read a question from the pairs of an address.
+    """Read a question from the pairs of the URL's query.
 
     Args:
         pairs: name and text of each input.
@@ -140,9 +140,8 @@ def _text(of: InputField, text: str) -> tuple[str, list[TrainsimError]]:
     """A text as the field stores it, and the error of the text."""
     try:
         if len(text) > of.most:
-            raise SpecError(
-                of.name, text, f"is longer than {of.most:,} characters", "shorten it, or start the app with --folder", "too-large"
-            )
+            other = ", or save it as a file and start the app with --folder" if of.name == "config" else ""
+            raise SpecError(of.name, text, f"is longer than {of.most:,} characters", f"shorten it{other}", "too-large")
         check_text(text.replace("\n", " ").replace("\t", " "), of.name)
         if of.choices and text not in of.choices:
             raise SpecError(of.name, text, "is not one of the choices", did_you_mean(text, filter(None, of.choices)), "unknown-name")

@@ -207,8 +207,8 @@ def judge_words(
 ) -> tuple[Faithfulness, tuple[Reading, ...]]:
     """Judge the words of a claim, and give the figure at each of their possible meanings.
 
-    The figure is the disclosure for what the words name, else the predicted 90 % interval. Of several meanings, the one that a source
-    shows to be meant counts, else the widest. A stock stated as a flow, or the reverse, is always misleading.
+    The figure is the disclosure for what the words name, else the predicted 90 % interval. If a source shows which
+    meaning was intended, that one counts; otherwise the widest counts. A stock stated as a flow, or the reverse, is always misleading.
 
     Args:
         measure, stated: the quantity of the subject, and the claimed figure.

@@ -127,7 +127,7 @@ def _of_run(asked: Asked, head: str) -> Measure:
     try:
         view = view_of(asked)
         if view is not None and head not in COUNTS:
-            _ = view.stated  # a row may give too little for an estimate
+            _ = view.stated  # raises EstimateError here if the row gives too little for an estimate
     except (CatalogError, EstimateError) as error:
         if asked.subject is not None:
             raise

@@ -210,9 +210,11 @@ def _measured(rows: str | Path | Sequence[float], run: Run | None) -> tuple[str,
         )
     steps = [s for s in read_steps(rows) if s.usable and not s.alternatives]
     families = sorted({class_of(s.stack, routed=s.model.is_moe) for s in steps})  # type: ignore[union-attr]
-    if len(families) != 1:
-        found = ", ".join(families) or "none that can be modelled"
-        raise SpecError("rows", str(rows), f"contains steps of {len(families)} stacks: {found}", "give the steps of one stack", "conflict")
+    if not families:
+        raise SpecError("rows", str(rows), "contains no step that can be modelled", "give all fields of at least one step", "conflict")
+    if len(families) > 1:
+        rule = f"contains steps of {len(families)} stacks: {', '.join(families)}"
+        raise SpecError("rows", str(rows), rule, "give the steps of one stack", "conflict")
     shipped = calibration()
     values = dict(zip(shipped.names, shipped.draws.T, strict=True))
     return steps[0].stack, steps[0].model.is_moe, modelled_log_seconds(steps, values), np.array([s.seconds for s in steps])  # type: ignore[union-attr]

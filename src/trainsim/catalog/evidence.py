@@ -191,7 +191,7 @@ def mfu_evidence(run: Run, as_of: dt.date | None = None, timing: str = "busy") -
             "catalog.runs",
             len(cells),
             f"lab{'' if len(cells) == 1 else 's'} with usable runs public on {as_of}, where a prior needs 3",
-            "give efficiency its own belief, or a later as_of",
+            "put a belief on efficiency.mfu, or give a later as_of",
             "too-few-data",
         )
     own = _factors(generation, "moe" if run.model.is_moe else "dense", _precision(run), timing, "training")

@@ -25,7 +25,7 @@ class RentTrend(Answer):
     Args:
         chip: the chip whose rent is predicted.
         days: days of the trend.
-        levels: P5, P50 and P95 of one more vendor's price on each day [USD/GPU-h].
+        levels: P5, P50 and P95 of the price that a vendor without a quote would ask on each day [USD/GPU-h].
         quotes: distinct quotes of the chip's silicon, to which the trend is fitted.
         term: term of the predicted price.
         day: the median day of the run's months; None if unknown.
@@ -81,7 +81,9 @@ def rent_trend(run: Run, as_of: dt.date | str | None = None) -> RentTrend:
     like = _target_quote(run, own_price, "", "", "")
     near = {address: quote for address, quote in seen.quotes.items() if quote.silicon == like.silicon}
     if not near:
-        raise CatalogError("catalog.rents", run.cluster.chip.name, "has no public quote", "give price its own belief", "too-few-data")
+        raise CatalogError(
+            "catalog.rents", run.cluster.chip.name, "has no public quote", "put a belief on price.usd_per_gpu_hour", "too-few-data"
+        )
     quotes = tuple(sorted(near.values(), key=lambda quote: quote.day))
     period = _rental_period(run, own_price, known, None)
     months = () if period is None else period.days

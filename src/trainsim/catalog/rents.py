@@ -134,8 +134,8 @@ def rent_evidence(
     """
     seen = usable_quotes(run, as_of)
     if not seen.quotes:
-        rule = f"is the number of usable quotes public on {as_of}; a prior needs at least one"
-        raise CatalogError("catalog.rents", 0, rule, "give price its own belief, or a later as_of", "too-few-data")
+        rule = "has no usable quote" if as_of is None else f"has no usable quote that was public by {as_of}"
+        raise CatalogError("catalog.rents", None, rule, "put a belief on price.usd_per_gpu_hour, or give a later as_of", "too-few-data")
     own_price = run.price if isinstance(run.price, Rental) else None
     period = _rental_period(run, own_price, as_of, day) or RentalPeriod((max(q.day for q in seen.quotes.values()),), True)
     target = _target_quote(run, own_price, region, term, vendor)
@@ -215,8 +215,9 @@ def _peak(part: Chip) -> float:
     """Dense 16-bit peak [FLOP/s]."""
     peak = getattr(part.peak, part.half)
     if peak is None:
-        rule = "has no dense 16-bit peak, which rent is predicted from"
-        raise CatalogError("cluster.chip.peak.bf16", part.name, rule, "give the chip its peak, or price its own belief", "conflict")
+        rule = "has no dense 16-bit peak, from which rent is predicted"
+        remedy = "give the chip's peak, or put a belief on price.usd_per_gpu_hour"
+        raise CatalogError("cluster.chip.peak.bf16", part.name, rule, remedy, "conflict")
     return float(np.max(peak))
 
 

@@ -99,7 +99,7 @@ def published(name: str, gpus: int | None = None) -> Run:
             f"runs/{name}.gpus",
             None,
             "was never published",
-            f"catalog.run({name!r}, gpus=…): reported hours don't depend on it, days do",
+            f"give it: catalog.run({name!r}, gpus=…); it changes the days, not the reported hours",
             "missing",
         )
     if made is None or not (row.get("cluster") or row.get("chip")):

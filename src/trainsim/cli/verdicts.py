@@ -47,7 +47,7 @@ def audited(name: str, claim: ClaimRequest | None, asked: RunRequest | None, as_
 
 
 def published_subject(asked: RunRequest) -> str:
-    """Id of the published run that a request names without changing it; empty if it describes a run of its own.
+    """Id of the published run that a request names without changing it; empty if other options change it.
 
     A published run needs no other option: the audit asks for no more inputs than the claimed quantity needs.
     """
@@ -72,7 +72,8 @@ def _judged(name: str, claim: ClaimRequest | None, asked: RunRequest | None, as_
 
     made, subject = catalog.claim(name) if name else None, None
     if made is None or asked is not None:
-        from ..planning.claim_request import claim_of  # a claim of the catalogue needs no model by name or size
+        # imported here because only a claim outside the catalogue has to find its model by name or size
+        from ..planning.claim_request import claim_of
         from ..planning.requests import run_of
 
         made = claim_of(claim) if made is None and claim is not None else made

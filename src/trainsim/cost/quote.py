@@ -72,10 +72,12 @@ class Quote(Price):
     @invariant
     def _consistent(self) -> Self:
         if (self.currency == "USD") is not (self.per_usd is None):
-            rule = "is not given, but the price is in another currency" if self.per_usd is None else "is given for a price in dollars"
-            raise SpecError(
-                "per_usd", self.per_usd, rule, f"give currency={self.currency!r} with its exchange rate, or neither", "conflict"
-            )
+            if self.per_usd is None:
+                rule = f"is not given, but the price is in {self.currency}"
+                remedy = f"give the units of {self.currency} per USD, or prices in USD"
+            else:
+                rule, remedy = "is given for a price in dollars", "leave out per_usd, or give the currency of the price"
+            raise SpecError("per_usd", self.per_usd, rule, remedy, "conflict")
         return self
 
     @property

@@ -209,7 +209,7 @@ def _transient(model: Model, rank: _Rank) -> dict[str, Num]:
     plan, d, whole = rank.plan, rank.d, rank.whole
     on_rank = [rank.layer_bytes[kind] for kind in rank.kinds if whole[kind] and kind in rank.layer_bytes]
     heads = bool(whole["head"]) * (1 + (model.mtp.depth if model.mtp is not None else 0))
-    # a chunk is so short that its logits need no more memory than the hidden states of the micro-batch
+    # assumed: a chunk is so short that its logits need no more memory than the hidden states of the micro-batch
     whole_logits = min(model.hidden, model.vocab) if plan.loss == "chunked" else model.vocab
     return {
         "logits": heads * LOGITS[plan.loss] * whole_logits * d.split_tokens,

@@ -127,7 +127,7 @@ def _unsharded_bytes(
     experts: dict[str, Num] = dict.fromkeys(ZERO_STAGE, 0.0)
     for w in parameters_by_kind(model):
         count = parts.get(w.kind, 0.0)
-        if w.owner != w.kind:  # a tied matrix is stored once on a rank, by its owner if the rank has it
+        if w.owner != w.kind:  # a rank stores a tied matrix once: counted with the owner if the owner is on this rank, else here
             count = np.minimum(count, 1.0) * (not parts.get(w.owner))
         for name, width in _bytes_per_parameter(w, model, recipe, rule, zero).items():
             dense[name] = dense[name] + count * w.dense * width

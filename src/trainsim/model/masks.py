@@ -48,7 +48,9 @@ class Mask(abc.ABC):
         return self.span(seq_len)
 
     def window_area(self, seq_len: Num) -> Num:
-        """Mean number of keys at continuous positions: ``r − r² / 2S`` with ``r`` the reach, half of the span without a window.
+        """Mean number of keys if positions are continuous.
+
+        With a window of reach r (most keys per query): ``r − r² / 2S``. Without a window: half of the span.
 
         Args:
             seq_len: sequence length, number or array ``(n,)`` [token].

@@ -100,7 +100,7 @@ class Scan:
 
     Args:
         name, saved, gradients: as for :class:`MatMul`.
-        heads, d_k, d_v: heads, and the two sides of the state of each.
+        heads, d_k, d_v: number of heads; rows and columns of each head's state matrix.
         chunk: tokens of a chunk; 0 for a recurrence token by token.
         state_products: products of a token with the state; 0 for work inside the chunks alone.
         pairs: keys of its own chunk that a token attends to: "causal" with its own key, or "earlier" without it.

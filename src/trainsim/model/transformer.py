@@ -45,7 +45,9 @@ class Embedding(Spec):
 
     width: Count | None = None
     patch: Annotated[int, Field(ge=0)] = 0
-    patch_share: Annotated[float, Field(gt=0, le=1)] = 1.0  # a structural share, not an input: FLOPs are cached by model
+    patch_share: Annotated[float, Field(gt=0, le=1)] = (
+        1.0  # a plain number, not a Num that beliefs can change: FLOPs are counted once per model and cached
+    )
     patch_bias: Literal["none", "hidden"] = "none"
     learned: Annotated[int, Field(ge=0)] = 0
     extra_rows: int = 0

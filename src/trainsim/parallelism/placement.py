@@ -47,7 +47,9 @@ def stage_counts(model: Model, stages: int, layers: tuple[int, ...] = ()) -> Arr
         raise SpecError("plan.pp", stages, rule, f"give at most {model.layers}", "conflict")
     if layers and (len(layers) != stages or sum(layers) != model.layers):
         rule = f"does not put {model.layers} layers on {stages} stages"
-        raise SpecError("plan.stage_layers", layers, rule, f"leave it out for {spread_layers(model, stages)}", "conflict")
+        default = spread_layers(model, stages)
+        remedy = f"leave it out to get the default {default}, or make it add up to {model.layers} on {stages} stages"
+        raise SpecError("plan.stage_layers", layers, rule, remedy, "conflict")
     if layers or model.layers % stages == 0:
         cut_ends = [1 + n for n in np.cumsum(layers or [model.layers // stages] * stages)[:-1]]
     else:

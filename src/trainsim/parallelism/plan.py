@@ -218,7 +218,7 @@ def check_plan(plan: Plan, model: Model, gpus: int) -> None:
     if plan.stage_layers and sum(plan.stage_layers) != layers:
         from .placement import spread_layers  # slow to import, and needed for this error only
 
-        remedy = f"leave it out for {spread_layers(model, stages)}"
+        remedy = f"leave it out to get the default {spread_layers(model, stages)}, or make it add up to {layers}"
         raise SpecError("plan.stage_layers", plan.stage_layers, f"does not add up to the model's {layers} layers", remedy, "conflict")
     group = plan.tp * plan.pp * plan.cp
     if gpus % group:

@@ -53,7 +53,7 @@ class SearchProblem:
 
 
 def search_problem(run: Run, phase: str | None) -> SearchProblem:
-    """The search problem of a run's phase, with all inputs of a step.
+    """The search problem of a run's phase, after a check that all inputs of a step are given.
 
     Raises:
         EstimateError: no such phase, or the stack, sequence length or batch is missing; the error names all of them.

@@ -111,7 +111,8 @@ def _without_intervals(asked: RunRequest) -> tuple[RunRequest, dict[str, str]]:
     for option, (path, unit) in INTERVALS.items():
         text = getattr(asked, option)
         if text and (ends := parse_interval(text, unit, f"--{option}")) is not None:
-            numbers[option], held[path] = str(ends[1] if len(ends) > 2 else sum(ends) / 2), text  # until the run is built
+            # a stand-in number; the interval's median replaces it once the run is built
+            numbers[option], held[path] = str(ends[1] if len(ends) > 2 else sum(ends) / 2), text
     return replace(asked, **numbers), held
 
 

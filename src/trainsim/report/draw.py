@@ -140,7 +140,8 @@ def picture_of(answer: Any, **options: Any) -> Picture:
     try:
         return made(answer, **options)  # type: ignore[no-any-return]
     except TypeError as error:
-        raise EstimateError("options", sorted(options), f"{made.__name__}: {error}", "leave it out", "unknown-field") from None
+        rule = f"is not accepted by {made.__name__} ({error})"
+        raise EstimateError("options", sorted(options), rule, "leave out the option that the message names", "unknown-field") from None
 
 
 def drawable() -> tuple[str, ...]:

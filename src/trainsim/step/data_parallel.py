@@ -68,7 +68,8 @@ def _passes_beside(layout: Layout, micro_batches: Num) -> Num:
     chunks, the gradients of one chunk are complete, and the weights of the next chunk needed, a round of ``min(p, n)`` micro-batches before
     those of the chunk after it.
 
-    Source: Jiang et al. 2024, MegaScale (arXiv:2402.15627), section 3.2, which reduces and gathers chunk by chunk, as Megatron-LM does.
+    Source: Jiang et al. 2024, MegaScale (arXiv:2402.15627), section 3.2, which reduces gradients and gathers weights chunk by chunk, as
+    Megatron-LM does.
     """
     others: Num = (layout.vpp - 1) * smaller(layout.pp, micro_batches)
     return (1.0 + others) / layout.vpp

@@ -178,7 +178,7 @@ def sees(mask: Mask, query: int, key: int) -> bool:
             return key < query and key // mask.chunk == query // mask.chunk
         case Selected():  # the number of keys is what matters, so the latest ones are taken
             return query - mask.count < key <= query
-        case TowerKeys():  # a tower without input
+        case TowerKeys():  # the model's towers have no input here
             return False
         case Compressed():  # the keys of this mask are compressed entries
             return key < min((query + 1) // mask.rate, query + 1 if mask.most is None else mask.most)

@@ -62,7 +62,9 @@ class Engine(Spec):
 
 @singledispatch
 def cached_elements(attention: Attention, context: Num) -> Num:  # noqa: ARG001  (the registered functions use it)
-    """Elements that one layer caches for a response of some length, without recurrent states. A user's attention needs a registered rule.
+    """Cache elements of one layer after ``context`` tokens of prompt and response; recurrent states are not counted.
+
+    A user's attention needs a registered rule.
 
     Raises:
         EstimateError: there is no rule for this kind of attention.

@@ -72,7 +72,7 @@ class LoRA(Trains):
     base: Base | None = None
 
     def of(self, model: Model) -> Model:
-        """The model with adapters and everything else frozen."""
+        """The model with trainable adapters; all its other parameters are frozen."""
         return model.replace({"adapters": Adapters(rank=self.rank, targets=self.targets), "base": self.base})
 
 

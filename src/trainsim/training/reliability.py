@@ -152,7 +152,8 @@ class YoungDaly(Reliability):
         restart_seconds: time from an interruption to the next step [s].
 
     Raises:
-        EstimateError: (from an estimate) the period, restart included, exceeds ``FIRST_ORDER_DOMAIN`` times M.
+        EstimateError: raised when the run is estimated, if τ plus the checkpoint pause plus the restart exceeds
+            ``FIRST_ORDER_DOMAIN`` · M.
 
     Source: Young 1974, "A first order approximation to the optimum checkpoint interval", CACM 17; domain: see
     ``FIRST_ORDER_DOMAIN``.

@@ -287,7 +287,7 @@ def _recipe(row: Mapping[str, Any], number_format: str, settings: Mapping[str, A
 
 
 def _reported_as(row: Mapping[str, Any]) -> ReportedFigure:
-    """The figure that gives the step time of a row; a utilisation is accepted only where its definition is given."""
+    """The figure that gives the step time of a row; a utilisation is accepted only if its definition is PaLM's."""
     if row.get("iteration_time_s_reported"):
         return "time"
     if row.get("tokens_per_s_per_gpu_reported"):

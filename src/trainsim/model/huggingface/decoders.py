@@ -20,7 +20,8 @@ _WHOLE = ("ForConditionalGeneration", "MTModel")
 
 
 def with_encoder(model: Model, c: Config) -> Model:
-    """The encoder and decoder, if ``architectures`` names the whole model and the decoder has cross-attention; else the model unchanged.
+    """The decoder with its encoder added as a tower, if ``architectures`` names the encoder-decoder class and the decoder has
+    cross-attention; otherwise the model unchanged.
 
     The encoder is a tower that shares the decoder's word embeddings. A phase's ``source_len`` gives the tokens that the encoder reads.
     """

@@ -57,6 +57,9 @@ _FOREIGN: tuple[tuple[tuple[str, ...], str, str], ...] = (
 Reader = Callable[[Mapping[str, Any], str], dict[str, Any]]
 
 
+_UNREAD = "is a key that trainsim can't convert from this kind of file"
+
+
 def refuse_by_start(start: str, name: str) -> None:
     """Refuse a long file of another kind by the keys at its start, without parsing it.
 
@@ -108,7 +111,11 @@ def _renamed(data: Mapping[str, Any], name: str, kind: str, names: Mapping[str, 
             made[names[key]] = value
         elif key not in inert:
             raise ConfigError(
-                f"{name}.{key}", value, "is not mapped for this kind of file", "leave it out if it changes no shape", "unknown-field"
+                f"{name}.{key}",
+                value,
+                _UNREAD,
+                "leave it out if it doesn't change the model's shape",
+                "unknown-field",
             )
     return made
 
@@ -184,16 +191,15 @@ def _mistral(data: Mapping[str, Any], name: str) -> dict[str, Any]:
     experts = data.get("moe")
     made = _renamed(data, name, "mistral" if "sliding_window" in data else "llama", _MISTRAL, _MISTRAL_INERT)
     if data.get("use_biases"):
-        raise ConfigError(f"{name}.use_biases", True, "is not mapped for this kind of file", "give the config.json", "unsupported")
+        raise ConfigError(f"{name}.use_biases", True, _UNREAD, "give the model's config.json instead", "unsupported")
     if experts is not None and not isinstance(experts, Mapping):
         raise ConfigError(f"{name}.moe", type(experts).__name__, "must be a group of keys", 'give {"num_experts": 8, …}', "wrong-type")
     if experts is not None:
         made |= {"num_local_experts": experts.get("num_experts"), "num_experts_per_tok": experts.get("num_experts_per_tok")}
         made["model_type"] = "mixtral"
         if unread := set(experts) - {"num_experts", "num_experts_per_tok"}:
-            raise ConfigError(
-                f"{name}.moe.{min(unread)}", experts[min(unread)], "is not mapped for this kind of file", "give the config.json", "conflict"
-            )
+            key = min(unread)
+            raise ConfigError(f"{name}.moe.{key}", experts[key], _UNREAD, "give the model's config.json instead", "unsupported")
     window = {} if made["model_type"] == "llama" else {"sliding_window": None}
     return {"tie_word_embeddings": False, "head_dim": None, **window, **made}
 

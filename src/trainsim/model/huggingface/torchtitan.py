@@ -112,8 +112,8 @@ def of_arguments(data: Mapping[str, Any], name: str) -> dict[str, Any]:
         raise ConfigError(
             f"{name}.{odd[0]}",
             given[odd[0]],
-            "is not mapped for torchtitan's arguments",
-            "leave it out if it changes no shape",
+            "is a torchtitan argument that trainsim can't convert",
+            "leave it out if it doesn't change the model's shape",
             "unknown-field",
         )
     made = {"tie_word_embeddings": False, **{_NAMES[key]: value for key, value in given.items() if key in _NAMES}}
@@ -164,8 +164,8 @@ def _only(given: Mapping[str, Any], key: str, value: Any, name: str) -> None:
         raise ConfigError(
             f"{name}.{key}",
             given[key],
-            "is not mapped for torchtitan's arguments",
-            f"give {value!r}, the only value that is",
+            "is a value that trainsim can't convert for torchtitan",
+            f"give {value!r}, the only value it can convert",
             "unsupported",
         )
 

@@ -61,7 +61,7 @@ def one_f_one_b_seconds(times: Times, micro_batches: Num) -> Num:
     """
     f, b, m = times.forward, times.inputs + times.weights, np.asarray(micro_batches)
     ahead = np.minimum(np.arange(len(f) - 1.0, -1.0, -1.0).reshape(-1, *(1,) * max(f.ndim - 1, m.ndim)), m - 1)
-    if f.ndim == 1:  # scalar times, with one or several numbers of micro-batches
+    if f.ndim == 1:  # one time per rank, without a draws axis; micro_batches may be a number or an array
         f, b = (each.reshape(-1, *(1,) * (ahead.ndim - 1)) for each in (f, b))
     t = f + b
     down = np.cumsum(t, axis=0)

@@ -1,4 +1,4 @@
-"""An estimate: the picture of one of its ledgers."""
+"""Picture of one ledger of an estimate."""
 
 from __future__ import annotations
 

@@ -253,7 +253,9 @@ class Resolved:
         return tuple(_factor(self.columns, group, pairs) for group in _connected_groups(pairs))
 
     def precision(self, i: int) -> tuple[tuple[int, ...], Array, int]:
-        """The columns correlated with a column, its row of their precision matrix, and its index in both."""
+        """The correlated group of column ``i`` (``i`` included), the row of ``i`` in the group's precision matrix, and the position of
+        ``i`` in the group; empty without correlation.
+        """
         for members, factor in self.groups:
             if i in members:
                 here = members.index(i)

@@ -180,7 +180,7 @@ def _check_ends(spec: Distribution, **ends: Num) -> None:
             spec.family if not isinstance(spec, Truncated) else "truncate",
             (low, high),
             "low is not below high",
-            "give the lower end first; set a certain value in the spec",
+            "give the lower end first; if both ends are equal, set the value in the spec instead of a belief",
             "out-of-bounds",
         )
 

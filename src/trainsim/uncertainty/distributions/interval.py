@@ -66,7 +66,7 @@ class Linked(Distribution):
         e, c = self.skew, self.bend
         skewed = z * np.cosh(e) + (np.sqrt(c**2 + z**2) - c) * np.sinh(e) if e else z
         inside = unlink(self.mu + self.sigma * skewed, self.low, self.high)
-        # rounding in the far tails may reach a bound, which has probability zero
+        # in the far tails rounding may give exactly a bound, but a bound itself has probability zero
         return np.asarray(np.clip(inside, np.nextafter(self.low, np.inf), np.nextafter(self.high, -np.inf)))
 
     def score(self, x: ArrayLike) -> Array:

@@ -103,7 +103,7 @@ class PiecewiseLinearPPF:
 
     def __init__(self, sampler: Sampler) -> None:
         self._first = int(np.float64(2.0 ** -(self.OCTAVES + 1)).view(np.int64)) >> (52 - self.MANTISSA)
-        side = (self.OCTAVES << self.MANTISSA) + 1  # the level at v = 0.5 belongs to the next cell
+        side = (self.OCTAVES << self.MANTISSA) + 1  # + 1: v = 0.5 itself falls in one cell more
         keys: NDArray[np.int64] = (self._first + np.arange(side + 1, dtype=np.int64)) << (52 - self.MANTISSA)
         v = keys.view(np.float64)
         z = special.ndtri(v)

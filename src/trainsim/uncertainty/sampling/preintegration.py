@@ -190,7 +190,7 @@ def choose_inputs(study: Study, drawn: Mapping[str, Array]) -> dict[str, int]:
     candidates = [i for i, column in enumerate(resolved.columns) if _smooth(column.law)]
     if not candidates:
         return {}
-    # evaluated at the probes, and for each candidate input at two variants in which that input has the value of another probe
+    # the function is evaluated at the probes, and twice more per candidate input, with only that input's values swapped between probes
     x = np.array([drawn[resolved.columns[i].paths[0]] for i in candidates])
     n = x.shape[1]
     others = np.stack([np.roll(x, n // 3, axis=1), np.roll(x, 2 * n // 3, axis=1)], axis=1)

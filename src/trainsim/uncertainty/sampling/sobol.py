@@ -127,7 +127,7 @@ class Points:
         """
         direction, shift = (part[:, replicates] for part in self._scrambles(stop.bit_length()))
         size = stop - start if stop - start <= size else math.gcd(stop - start, size)
-        chunk = math.gcd(start, size, CHUNK)  # a power of two, since CHUNK is one
+        chunk = math.gcd(start, size, CHUNK)  # a power of two, because CHUNK is a power of two
         # with the exponent bits of 1.0, the digits are the mantissa of a float in [1, 2)
         low = _first_digits(direction[..., : chunk.bit_length() - 1], _digits_at(direction, np.array([start]))[..., 0] ^ shift ^ _ONE)
         if stop - start == chunk:
