@@ -112,7 +112,7 @@ MAPPED: dict[str, Value] = {
     "num_nextn_predict_layers": lambda _, rng, d: rng.choice((0, d)),
     "num_mtp_layers": lambda _, rng, d: rng.choice((0, d)),
     "rope_parameters": lambda _, rng, d: rng.choice((d, *ROTATIONS)),
-    "use_bidirectional_attention": lambda _, rng, d: rng.choice((None, "vision")) if d == "vision" else rng.choice((d, True)),
+    "use_bidirectional_attention": lambda _, rng, d: rng.choice((False, True)) if d is False else d,
     "no_rope_layers": lambda s, rng, _: rng.choice((None, [rng.choice((0, 1)) for _ in range(s.layers)])),
     "activation_sparsity_pattern": lambda s, rng, _: rng.choice((None, [rng.choice((0.0, 0.95)) for _ in range(s.layers)])),
     "attention_hidden_size": lambda s, rng, d: rng.choice((d, 2 * s.hidden)),
@@ -294,8 +294,6 @@ def _fitted(kind: str, made: dict[str, Any], fields: Mapping[str, Any], sizes: S
             made["num_key_value_heads"] = rng.choice((None, sizes.heads))
         case "marian":
             made["decoder_vocab_size"] = rng.choice((None, made["vocab_size"]))
-        case "gemma" | "gemma2":  # with the flag, eager attention is causal and SDPA is not
-            made["use_bidirectional_attention"] = None
         case "apertus1p5_text":  # any other value is refused by name
             made["output_vocab_size"] = None
         case "helium":

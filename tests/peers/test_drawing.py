@@ -35,7 +35,7 @@ ONE_VALUE: dict[str, set[str] | None] = {
     "use_prompt": {"mvp"},
     "enable_moe_block": {"gemma4_text"},
     "output_vocab_size": {"apertus1p5_text"},
-    "use_bidirectional_attention": {"gemma", "gemma2"},
+    "use_bidirectional_attention": {"gemma", "gemma2", "gemma4_text", "gemma4_unified_text"},
     "q_lora_rank": {"bailing_hybrid", "kimi_linear"},
     "layer_types": {"bailing_hybrid", "gemma4_unified_text"},
     "layers_block_type": {"zamba"},
