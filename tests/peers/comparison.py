@@ -27,7 +27,7 @@ from trainsim.model.masks import Selected, SelectedBlocks
 from trainsim.model.ops import Attend
 from trainsim.testing.hybrid_families import HYBRIDS
 
-CONFIGS, TRIES = 4, 40
+CONFIGS, TRIES = 4, 200
 """Number of random configs of each type, and largest number of draws to build that many."""
 SHORT, CHUNKED, META = 24, 128, 64
 """Tokens of a sequence: on the CPU, there for classes with chunks, and on the meta device."""
