@@ -77,7 +77,7 @@ class Job:
 
 
 class Jobs:
-    """Unfinished and answered questions, by address. They are computed one at a time, in order of arrival.
+    """Unfinished and answered questions, by the query of their URL. They are computed one at a time, in order of arrival.
 
     >>> jobs = Jobs()
     >>> jobs.job("a question", lambda report: 42).future.result()

@@ -126,7 +126,7 @@ def read_question(pairs: Iterable[tuple[str, str]]) -> tuple[Question, tuple[Tra
     for name, typed in pairs:
         text = typed.replace("\r\n", "\n").strip()
         if name not in known:
-            rule = "is not an input of this page"
+            rule = "is in the page's URL, but is not an input of this page"
             errors.append(SpecError("address", name, rule, did_you_mean(name, known, "inputs"), "unknown-field"))
         elif name in texts:
             errors.append(SpecError(name, text, "is given twice", "give it once", "duplicate"))

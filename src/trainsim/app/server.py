@@ -139,7 +139,7 @@ class _Pages:
         self.work: dict[str, Answerer] = {"/answer": answer, "/report": report_of}
 
     def question(self) -> Any:
-        """The form, filled in from the address."""
+        """The form, filled in from the URL."""
         from flask import request
 
         asked, errors = read_question(_pairs(request))
@@ -153,11 +153,11 @@ class _Pages:
         return self._page(asked, errors, state="stopped", title="Stopped", lead="Nothing was lost: change the question, or ask it again.")
 
     def answered(self) -> Any:
-        """The answer to the question of the address, or its progress."""
+        """The answer to the question in the URL, or its progress."""
         return self._asked("/answer")
 
     def reported(self) -> Any:
-        """The run of the address as one file."""
+        """The run of the question in the URL as one file."""
         return self._asked("/report")
 
     def _asked(self, path: str) -> Any:

@@ -61,10 +61,9 @@ def topped(model: Model, c: Config) -> Model:
     if name.endswith("Model") and "For" not in name:
         c.note(f"{name}: no head")
         return model.model_copy(update={"head": Head(norm=norm, weights="none"), "mtp": None})
-    rule = "has a head that is not mapped"
-    remedy = (
-        f"give …ForCausalLM, {', '.join('…' + task for task in _SCORES)} or …Model; or leave architectures out for the language-model head"
-    )
+    rule = "has a head that trainsim can't convert"
+    classes = f"…ForCausalLM, {', '.join('…' + task for task in _SCORES)} or …Model"
+    remedy = f"give {classes}; or leave architectures out to get the language-model head"
     raise c.fail("architectures", rule, remedy, "unsupported")
 
 
@@ -92,7 +91,12 @@ def _of_an_encoder(model: Model, c: Config, name: str) -> Model:
     """
     if name.endswith("ForMaskedLM"):
         return model
-    raise c.fail("architectures", "has a pooler, which is not mapped", "leave architectures out for the language-model head", "unsupported")
+    raise c.fail(
+        "architectures",
+        "has a pooler, which trainsim can't convert",
+        "leave architectures out to get the language-model head",
+        "unsupported",
+    )
 
 
 def _architecture(c: Config) -> str | None:

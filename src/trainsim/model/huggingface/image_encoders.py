@@ -56,7 +56,9 @@ def _top(c: Config, hidden: int, pooler: int) -> int:
         c.note(f"a classifier of {labels} labels: stored, and left out of FLOPs, since it reads one token per image")
         return (hidden + 1) * labels
     if names[0] and not names[0].endswith("Model"):
-        raise c.fail("architectures", "has a head that is not mapped", "leave architectures out for the encoder alone", "unsupported")
+        raise c.fail(
+            "architectures", "has a head that trainsim can't convert", "leave architectures out to get the encoder alone", "unsupported"
+        )
     if pooler:
         c.note("a pooler: stored, and left out of FLOPs, since it reads one token per image")
     return (hidden + 1) * pooler
