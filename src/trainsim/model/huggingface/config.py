@@ -335,6 +335,15 @@ class Config:
                 key, f"is not mapped for model_type {self.data.get('model_type')!r}", f"give {shown}, the only mapped value", "unsupported"
             )
 
+    def factor(self, key: str, default: float) -> float:
+        """A positive number that scales a width; the default if the key is absent or null."""
+        value = self.value(key)
+        value = default if value is None else value
+        self.ignore(key)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1000:
+            raise self.fail(key, "must be a positive number below 1000", f"give {default}", "wrong-type")
+        return float(value)
+
     def at_most(self, key: str, value: int, other: str, bound: int) -> None:
         """Refuse a value above another key's."""
         if value > bound:

@@ -48,12 +48,11 @@ def _width(c: Config) -> int:
     """``intermediate_size``, or two thirds of it rounded up to a multiple, as the class adjusts it."""
     width = c.size("block_ff_dim", "intermediate_size")
     adjusted, multiple = c.flag("block_auto_adjust_ff_dim", default=True), c.optional("block_multiple_of", default=256)
-    factor = c.data.get("block_ffn_dim_multiplier", 1.0)
-    c.ignore("block_ffn_dim_multiplier")
+    unrounded, factor = c.null("block_ffn_dim_multiplier"), c.factor("block_ffn_dim_multiplier", 1.0)
     if not adjusted:
         return width
     width = int(2 * width / 3)
-    return width if factor is None else multiple * -(-int(factor * width) // multiple)
+    return width if unrounded else multiple * -(-int(factor * width) // multiple)
 
 
 @family("lfm2_moe")

@@ -86,7 +86,7 @@ def xlstm(c: Config) -> Model:
     hidden, heads = c.size(*HIDDEN), c.optional("num_heads", default=8)
     c.fixed("embedding_dim", hidden)
     bias = c.flag("use_bias", default=False)
-    keys, values = (int(hidden * _factor(c, name, default)) for name, default in (("qk_dim_factor", 0.5), ("v_dim_factor", 1.0)))
+    keys, values = (int(hidden * c.factor(name, default)) for name, default in (("qk_dim_factor", 0.5), ("v_dim_factor", 1.0)))
     for name, width in (("qk_dim_factor", keys), ("v_dim_factor", values)):
         if width < 1 or width % heads:
             raise c.fail(
@@ -97,7 +97,7 @@ def xlstm(c: Config) -> Model:
     chunk = c.optional("chunk_size", default=64)
     mixer = MatrixLSTM(heads=heads, key_dim=keys // heads, value_dim=values // heads, chunk=chunk, bias="all" if bias else "none")
     of = c.optional("ffn_round_up_to_multiple_of", default=64)
-    width = int((hidden * _factor(c, "ffn_proj_factor", 2.667) + of - 1) // of * of)
+    width = int((hidden * c.factor("ffn_proj_factor", 2.667) + of - 1) // of * of)
     c.ignore(
         "chunkwise_kernel", "sequence_kernel", "step_kernel", "mode", "return_last_states", "eps", "weight_mode", "inference_state_dtype"
     )
@@ -107,13 +107,3 @@ def xlstm(c: Config) -> Model:
     norm: dict[str, Any] = {"norm": "layer" if bias else "rms"}  # with biases, its norms have a second vector
     block = Block(attention=mixer, ffn=GatedMLP(width=width, bias="both" if bias else "none"), **norm)
     return own_head(c, assemble(c, stack_of([("dense", block)] * c.layers("num_blocks", *LAYERS)), tied=False))
-
-
-def _factor(c: Config, key: str, default: float) -> float:
-    """A positive number that scales the hidden size."""
-    value = c.value(key)
-    value = default if value is None else value
-    c.ignore(key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1000:
-        raise c.fail(key, "must be a positive number below 1000", f"give {default}", "wrong-type")
-    return float(value)
