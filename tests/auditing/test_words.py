@@ -200,3 +200,8 @@ def test_the_hours_of_a_family_are_not_those_of_one_model(subject: str, hours: f
     verdict = ts.audit(ts.Claim("gpu_hours", hours, unit="GPU-h", subject=subject))
     assert verdict.number == "REFUTED"
     assert any(check.name == "elsewhere" for check in verdict.checks)
+
+
+def test_a_round_figure_is_not_taken_for_that_of_a_smaller_sibling() -> None:
+    """Source: the model card of Llama 3.1 gives more than 15T tokens for all three models."""
+    assert ts.audit(ts.Claim("tokens", 15e12, unit="token", subject="llama3.1-405b")).number == "CONFIRMED"
