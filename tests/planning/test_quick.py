@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import trainsim as ts
 from trainsim.catalog.generic_models import generic_model
 from trainsim.core.errors import EstimateError, SpecError
-from trainsim.planning.quick_reinforcement import engine_beliefs, quick_reinforcement
+from trainsim.planning.quick_reinforcement import quick_reinforcement
 from trainsim.planning.quick_run import usual_batch
 from trainsim.training.rollouts import Rollouts
 
@@ -64,11 +64,12 @@ def test_assumed_inputs_of_a_grpo_run_are_marked_and_get_beliefs() -> None:
     sources = run.sources()
     assert sources[f"{LATER}.samples"] == "given by the user"
     assert sources[f"{LATER}.prompts"].startswith("assumed")
-    believed = engine_beliefs(run)
+    believed = ts.catalog.beliefs(run)
     assert {f"{LATER}.engine.bandwidth_share", f"{LATER}.learning_mfu"} <= set(believed.paths)
     assert all(sources[path].startswith("assumed") for path in believed.paths)
+    assert sources[f"{LATER}.steps_per_rollout"].startswith("assumed")
     given_share = run.replace({f"{LATER}.learning_mfu": 0.3})
-    assert f"{LATER}.learning_mfu" not in engine_beliefs(given_share).paths
+    assert f"{LATER}.learning_mfu" not in ts.catalog.beliefs(given_share).paths
     assert float(ts.estimate(run).cost.total) > 0
 
 

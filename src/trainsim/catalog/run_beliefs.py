@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..core.citations import ASSUMED
 from ..core.errors import SpecError
 from ..core.provenance import BY_USER
 from ..core.registry import kind_of
@@ -14,6 +15,7 @@ from ..run.run import Run
 from ..training.efficiency import MFU
 from ..training.reliability import Goodput
 from ..uncertainty.beliefs.beliefs import Beliefs
+from ..uncertainty.distributions.interval import ci90
 from .evidence import Evidence, goodput_evidence, interval, mfu_evidence, prior_rows
 from .rents import rent_evidence
 from .rows import Row, day_of
@@ -75,7 +77,8 @@ def beliefs(run: Run, as_of: dt.date | str | None = None, *, replace: Collection
 
     Rows, priors and calibrations that became public after ``as_of`` are excluded, and so are those derived from the run. The prior on
     utilisation comes from other runs, the prior on rent from dated quotes, the prior on goodput from a prior row, and those on a software
-    stack from the calibration. A path that the run does not have gets no belief. A price given by the user gets no belief unless
+    stack from the calibration. Assumed inputs of engines that generate responses get the beliefs of the row that they come from. A path
+    that the run does not have gets no belief. A price given by the user gets no belief unless
     ``replace`` names it.
 
     Args:
@@ -117,7 +120,20 @@ def beliefs(run: Run, as_of: dt.date | str | None = None, *, replace: Collection
     if isinstance(run.price, Rental) and (RENT in replace or run.sources()[RENT] != BY_USER):
         believed[RENT] = rent_evidence(run, day)
     held = {path: evidence.belief for path, evidence in believed.items()}
-    return Beliefs(held, sources={path: evidence.how for path, evidence in believed.items()}) | modelled
+    return Beliefs(held, sources={path: evidence.how for path, evidence in believed.items()}) | modelled | _engine_beliefs(run)
+
+
+def _engine_beliefs(run: Run) -> Beliefs:
+    """Beliefs about assumed inputs of engines and learners. The import is here because only runs that learn from rollouts have them."""
+    if not any(kind_of(type(phase.efficiency)) == "Rollouts" for phase in run.phases):
+        return Beliefs()
+    from .rl_recipes import engine_rows
+
+    sources = run.sources()
+    found = {path: rows for path, rows in engine_rows(run).items() if sources.get(path, "").startswith(ASSUMED)}
+    return Beliefs(
+        {path: ci90(*levels) for path, (_, levels) in found.items()}, sources={path: row.cited for path, (row, _) in found.items()}
+    )
 
 
 def _stack_beliefs(run: Run, efficiency: Any, path: str, day: dt.date | None) -> Beliefs:

@@ -239,7 +239,7 @@ def written(value: Value, unit: str) -> str:
     if unit in BYTES:
         return _bytes(number) + unit.removeprefix("B")
     if unit in PLURALS and unit != "day" and number.is_integer() and abs(number) < COUNTED:
-        return f"{number:,.0f} {PLURALS[unit]}"
+        return f"{number:,.0f} {unit if number == 1 else PLURALS[unit]}"
     return f"{human(number)} {PLURALS.get(unit, unit)}".strip().removesuffix(" 1")
 
 

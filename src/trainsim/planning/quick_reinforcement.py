@@ -9,7 +9,6 @@ from typing import Any
 
 from ..catalog.model_lookup import model_from
 from ..catalog.rents import warn_if_too_cheap
-from ..catalog.rl_recipes import engine_rows
 from ..catalog.rows import Row, find
 from ..catalog.runs import complete
 from ..cluster.hardware import Cluster
@@ -23,8 +22,6 @@ from ..training.phases import Phase
 from ..training.reinforcement import Reinforcement, Responses, estimate_reinforcement
 from ..training.reliability import Goodput
 from ..training.rollouts import Rollouts
-from ..uncertainty.beliefs.beliefs import Beliefs
-from ..uncertainty.distributions.interval import ci90
 from .quick_run import cluster_from
 
 PHASE = "reinforce"
@@ -92,8 +89,8 @@ def quick_reinforcement(
         TrainsimWarning: an engine of another size would take a tenth less time; a price below the cheapest quote known.
 
     >>> run = quick_reinforcement("7B", chip="h100", gpus=64, steps=200, end=2000)
-    >>> run.phases[0].efficiency.recipe.engine.gpus, sorted(engine_beliefs(run).paths)[0]
-    (8, 'phases.reinforce.efficiency.recipe.engine.bandwidth_share')
+    >>> run.phases[0].efficiency.recipe.engine.gpus, run.sources()[f"{RECIPE}.prompts"]
+    (8, 'assumed: that of most public recipes')
     """
     made = model_from(model)
     machines, usual = cluster_from(chip, gpus)
@@ -114,6 +111,9 @@ def quick_reinforcement(
     whole, filled = complete(run, needs=("reliability", "price"))
     sources = {f"{RECIPE}.{path}": f"{ASSUMED}{WHY[path]}" for path, value in given.items() if value is None}
     sources |= {f"{RECIPE}.{path}": f"{ASSUMED}{reached['scope']}" for path in reached["beliefs"]}
+    named = {"steps", "responses.end", *given, *reached["beliefs"]}
+    defaults = {path for path in whole.numbers() if path.startswith(f"{RECIPE}.") and path.removeprefix(f"{RECIPE}.") not in named}
+    sources |= dict.fromkeys(defaults, f"{ASSUMED}the default of a recipe")
     sources |= {"cluster.scale_out": usual} if usual else {}
     return whole.with_sources({f.path: f"{ASSUMED}{f.source}" for f in filled} | sources)
 
@@ -130,17 +130,6 @@ def _recipe(reached: Row, given: Mapping[str, Any]) -> Reinforcement:
     if "responses.maximum" not in given:
         answers = answers.replace({"maximum": ROOM * max(float(answers.end), float(answers.start))})
     return Reinforcement(**parts[""], responses=answers, engine=Engine(**parts["engine"]))
-
-
-def engine_beliefs(run: Run) -> Beliefs:
-    """The catalogue's beliefs about assumed inputs of a run's engines and learners.
-
-    Args:
-        run: any run; the result is empty if no phase learns from rollouts.
-    """
-    sources = run.sources()
-    rows = engine_rows(run).items()
-    return Beliefs({path: ci90(*levels) for path, (_, levels) in rows if sources.get(path, "").startswith(ASSUMED)})
 
 
 def _engine_size(model: Model, machines: Cluster, recipe: Reinforcement, asked: int | None) -> int:

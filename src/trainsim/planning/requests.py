@@ -18,7 +18,6 @@ from ..core import reading
 from ..core.citations import ASSUMED, NOT_GIVEN
 from ..core.errors import BeliefError, SpecError, same_name
 from ..core.quantities import parse_interval, parse_number
-from ..core.registry import kind_of
 from ..core.units import human
 from ..model.transformer import Model
 from ..run.run import Run, load
@@ -328,10 +327,6 @@ def beliefs_of(run: Run, asked: RunRequest) -> Beliefs:
     typed |= Beliefs(_without_intervals(asked)[1])
     given = {path for path, source in run.sources().items() if not source.startswith(NOT_GIVEN)}
     held = catalog.beliefs(run, asked.as_of or None)
-    if any(kind_of(type(phase.efficiency)) == "Rollouts" for phase in run.phases):
-        from .quick_reinforcement import engine_beliefs
-
-        held = held | engine_beliefs(run)
     return held.without(*(path for path in held.paths if path in given and not path.startswith("efficiency.stack"))) | typed
 
 
