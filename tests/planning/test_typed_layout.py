@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 import trainsim as ts
 from trainsim.core.errors import SpecError
+from trainsim.gpu_memory.weights import least_model_state
 from trainsim.planning.ranked_plan import layout_words
 from trainsim.planning.requests import RunRequest, run_of, step_of
 from trainsim.planning.typed_layout import layout_from
+from trainsim.run.memory_notes import MOST
 
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "tp": st.sampled_from([1, 2, 4, 8]),
@@ -79,3 +81,9 @@ def test_run_that_is_said_not_to_fit_fits_in_no_layout(gpus: int, size: str) -> 
     if any("does not fit" in note for note in ts.estimate(run).summary().notes):
         for plan in (ts.Plan(zero=3), ts.Plan(tp=min(gpus, 8), zero=3, recompute="full")):
             assert ts.fits(run.replace({"plan": plan})).word == "does not fit"
+
+
+@given(gpus=st.sampled_from([1, 8, 64]), size=st.sampled_from(["1B", "7B", "70B", "235B-A22B"]))
+def test_model_states_of_the_usual_layout_stay_below_the_bound_of_the_note(gpus: int, size: str) -> None:
+    model = ts.quick(size, chip="h100", gpus=gpus, tokens=1e9).model
+    assert float(least_model_state(model, ts.Plan(), gpus)) * gpus < MOST * float(ts.count_params(model, towers="all").total)
